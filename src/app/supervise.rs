@@ -1,0 +1,96 @@
+//! Keeping a pipeline's workers at work.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use super::Error;
+use crate::pipeline::line::{Line, LineError, Parts};
+use crate::pipeline::{End, Worker};
+use crate::telemetry::{Cause, Metric};
+use crate::time::Instant;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A worker that worked for so long has got over what ended it before.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// Builds a pipeline as soon as its topics can be seen, and runs its workers until the process stops.
+pub fn pipeline(parts: Parts, tell: &Sender<Error>, left: &AtomicUsize) {
+    let (health, name) = (parts.health.clone(), parts.rules.name.clone());
+    let line = match build(parts) {
+        Ok(Some(line)) => line,
+        Ok(None) => return,
+        Err(error) => return drop(tell.send(Error::Line(name, error))),
+    };
+    if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+        health.clear(&Cause::Starting);
+    }
+    std::thread::scope(|scope| {
+        for number in 0..line.workers() {
+            let worker = std::thread::Builder::new().name(format!("{name}-{number}"));
+            let (line, own) = (&line, tell.clone());
+            if let Err(error) = worker.spawn_scoped(scope, move || work(line, number, &own)) {
+                drop(tell.send(Error::Thread(error)));
+            }
+        }
+    });
+}
+
+/// Looks at the topics until they can be used. `None`: stopped before.
+fn build(parts: Parts) -> Result<Option<Line>, LineError> {
+    let (health, stopping) = (parts.health.clone(), std::sync::Arc::clone(&parts.stopping));
+    let parts = std::sync::Arc::new(parts);
+    let mut pause = FIRST_PAUSE;
+    while !stopping.load(Ordering::Relaxed) {
+        match Line::build(std::sync::Arc::clone(&parts)) {
+            Ok(line) => return Ok(Some(line)),
+            Err(error @ LineError::MissingSinks(_)) => return Err(error),
+            Err(error @ LineError::Topic(_)) => {
+                tracing::warn!(pipeline = parts.rules.name, %error, "the topics cannot be used yet");
+                health.block(Cause::Starting, format!("pipeline `{}`: {error}", parts.rules.name));
+            }
+        }
+        rest(pause, &|| stopping.load(Ordering::Relaxed));
+        pause = (pause * 2).min(LONGEST_PAUSE / 6);
+    }
+    Ok(None)
+}
+
+/// Runs one worker, and again after a pause where it ends for a passing reason.
+fn work(line: &Line, number: usize, tell: &Sender<Error>) {
+    let cause = Cause::Worker(line.name().to_owned(), number);
+    let restarts = Metric::WorkerRestarts.counter(&[line.name()]);
+    let mut pause = FIRST_PAUSE;
+    while !line.is_stopping() {
+        let began = Instant::now();
+        let work = || {
+            Worker::start(line, number).and_then(|mut worker| {
+                line.clear(&cause);
+                worker.run()
+            })
+        };
+        // Nothing of a worker outlives it: what it had begun is read again.
+        let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(End::Panicked));
+        let Err(end) = ended else { return };
+        line.block(cause.clone(), end.to_string());
+        line.clear(&Cause::SourceUnreachable(line.name().to_owned(), number));
+        line.clear(&Cause::Gap(line.name().to_owned(), number));
+        if !end.is_passing() {
+            return drop(tell.send(Error::Worker(line.name().to_owned(), end)));
+        }
+        tracing::error!(pipeline = line.name(), worker = number, error = %end, "a worker ended and starts anew");
+        restarts.increment(1);
+        pause = if began.elapsed() > STEADY { FIRST_PAUSE } else { pause };
+        rest(pause, &|| line.is_stopping());
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn rest(pause: Duration, is_over: &dyn Fn() -> bool) {
+    let began = Instant::now();
+    while began.elapsed() < pause && !is_over() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

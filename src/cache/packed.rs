@@ -1,0 +1,350 @@
+//! A subject's state as bytes.
+//!
+//! An entry is a row of parts, one for each consent partition and spelling that the key was seen with,
+//! ordered by partition, then offset. Integers are LEB128, signed ones zigzag; a grant's words are the
+//! number of its shape, its later times are kept as distances from the first. Reading is total: bytes that
+//! do not parse (there are none) read as a record that does not decode, which denies.
+
+use crate::consent::window::Window;
+use crate::consent::{ContactWindow, Full, Grant, Identities, Vocabulary, Voice};
+use crate::time::Timestamp;
+use crate::wire::change::{Change, GrantLine};
+
+const ERASED: u8 = 0;
+const INVALID: u8 = 1;
+const STATE: u8 = 2;
+const KIND: u8 = 0b11;
+const HAS_RAW: u8 = 1 << 2;
+
+const RESTRICTED: u8 = 1;
+const GPC: u8 = 1 << 1;
+const HAS_VERSION: u8 = 1 << 2;
+const HAS_ZONE: u8 = 1 << 3;
+const HAS_WINDOWS: u8 = 1 << 4;
+
+/// What one partition says of one spelling of the key.
+pub struct Part {
+    pub raw: u64,
+    pub partition: i32,
+    pub offset: i64,
+    pub body: Body,
+}
+
+/// What it says.
+pub enum Body {
+    Erased,
+    Invalid,
+    State(Vec<u8>),
+}
+
+/// What an entry counts as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub known: bool,
+    pub invalid: bool,
+    pub split: bool,
+    pub conflicted: bool,
+}
+
+/// Packs a decoded record.
+pub fn pack(change: &Change, words: &Vocabulary) -> Result<Vec<u8>, Full> {
+    let zone = words.zone(&change.time_zone)?;
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    let mut out = vec![
+        flag(change.restricted, RESTRICTED)
+            | flag(change.gpc, GPC)
+            | flag(change.version.is_some(), HAS_VERSION)
+            | flag(zone.is_some(), HAS_ZONE)
+            | flag(!change.windows.is_empty(), HAS_WINDOWS),
+    ];
+    change.version.iter().for_each(|version| signed(&mut out, *version));
+    zone.iter().for_each(|zone| unsigned(&mut out, u64::from(*zone)));
+    if !change.windows.is_empty() {
+        unsigned(&mut out, change.windows.len() as u64);
+    }
+    for (channel, window) in &change.windows {
+        unsigned(&mut out, u64::from(words.channel(channel)?));
+        let window = window.unwrap_or(Window { days: 0, from_min: 0, to_min: 0 });
+        out.push(window.days);
+        unsigned(&mut out, u64::from(window.from_min));
+        unsigned(&mut out, u64::from(window.to_min));
+    }
+    unsigned(&mut out, change.grants.len() as u64);
+    for grant in &change.grants {
+        pack_grant(&mut out, grant, words.shape(grant.shape.clone())?);
+    }
+    Ok(out)
+}
+
+fn pack_grant(out: &mut Vec<u8>, grant: &GrantLine, shape: u32) {
+    let times = [grant.given_at, grant.confirmed_at, grant.valid_until];
+    let present = times.iter().rev().fold(0, |bits, time| bits << 1 | u64::from(time.is_some()));
+    unsigned(out, u64::from(shape) << 3 | present);
+    let mut base = 0;
+    for time in times.into_iter().flatten() {
+        signed(out, time.0.wrapping_sub(base));
+        base = time.0;
+    }
+}
+
+/// The entry with this part in the place of an older one of the same partition and spelling; `None` if
+/// what is there is as late or later.
+pub fn replace(entry: &[u8], part: &Part) -> Option<Box<[u8]>> {
+    let mut parts: Vec<_> = Parts(entry).collect();
+    let same = parts.iter().position(|old| old.partition == part.partition && old.raw == part.raw);
+    match same.map(|index| parts.remove(index)) {
+        Some(old) if old.offset >= part.offset => return None,
+        Some(_) | None => {}
+    }
+    let (kind, state) = match &part.body {
+        Body::Erased => (ERASED, &[][..]),
+        Body::Invalid => (INVALID, &[][..]),
+        Body::State(state) => (STATE, &**state),
+    };
+    let new = Seen { kind, raw: part.raw, partition: part.partition, offset: part.offset, state };
+    let at = parts.partition_point(|old| (old.partition, old.offset) < (new.partition, new.offset));
+    parts.insert(at, new);
+    let mut out = Vec::with_capacity(entry.len() + state.len() + 24);
+    for part in &parts {
+        out.push(part.kind | if part.raw == 0 { 0 } else { HAS_RAW });
+        if part.raw != 0 {
+            out.extend(part.raw.to_le_bytes());
+        }
+        signed(&mut out, i64::from(part.partition));
+        signed(&mut out, part.offset);
+        unsigned(&mut out, part.state.len() as u64);
+        out.extend(part.state);
+    }
+    Some(out.into_boxed_slice())
+}
+
+/// What an entry counts as.
+pub fn census(entry: &[u8]) -> Tally {
+    let (mut erased, mut known, mut invalid) = (0, 0, false);
+    for part in Parts(entry) {
+        match part.kind {
+            ERASED => erased += 1,
+            kind => {
+                known += 1;
+                invalid |= kind != STATE;
+            }
+        }
+    }
+    Tally { known: known > 0, invalid, split: known > 1, conflicted: known > 0 && erased > 0 }
+}
+
+/// The version that the entry has under this part's partition and spelling.
+pub fn version(entry: &[u8], part: &Part) -> Option<i64> {
+    let seen = Parts(entry).find(|old| old.partition == part.partition && old.raw == part.raw)?;
+    let mut state = Reader(seen.state);
+    let flags = state.byte()?;
+    if flags & HAS_VERSION == 0 { None } else { state.signed() }
+}
+
+/// Adds an entry's voices to the identities of a record.
+pub fn unpack(entry: &[u8], into: &mut Identities) {
+    let tally = census(entry);
+    if tally.conflicted {
+        return into.conflicted();
+    }
+    into.known(|identities| {
+        for part in Parts(entry).filter(|part| part.kind != ERASED) {
+            let voice = Voice::at(part.partition, part.offset);
+            let said = if part.kind == STATE { voice_of(part.state, &voice, identities) } else { None };
+            if said.is_none() {
+                let mut denied = voice;
+                denied.invalid = true;
+                identities.voice(denied, std::iter::empty(), std::iter::empty());
+            }
+        }
+    });
+}
+
+fn voice_of(state: &[u8], voice: &Voice, into: &mut Identities) -> Option<()> {
+    let mut state = Reader(state);
+    let flags = state.byte()?;
+    if flags & HAS_VERSION != 0 {
+        state.signed()?;
+    }
+    let zone = if flags & HAS_ZONE == 0 { None } else { Some(u32::try_from(state.unsigned()?).ok()?) };
+    let window_count = if flags & HAS_WINDOWS == 0 { 0 } else { state.unsigned()? };
+    let windows = Windows { state, left: window_count };
+    let mut state = windows.clone().past()?;
+    let grant_count = state.unsigned()?;
+    let grants = Grants { state, left: grant_count };
+    grants.clone().past()?;
+    let mut voice = voice.clone();
+    voice.restricted = flags & RESTRICTED != 0;
+    voice.gpc = flags & GPC != 0;
+    voice.zone = zone;
+    into.voice(voice, grants, windows);
+    Some(())
+}
+
+#[derive(Clone)]
+struct Windows<'a> {
+    state: Reader<'a>,
+    left: u64,
+}
+
+impl<'a> Windows<'a> {
+    /// What follows the windows; `None` if one does not parse.
+    fn past(mut self) -> Option<Reader<'a>> {
+        while self.left > 0 {
+            self.next()?;
+        }
+        Some(self.state)
+    }
+}
+
+impl Iterator for Windows<'_> {
+    type Item = ContactWindow;
+
+    fn next(&mut self) -> Option<ContactWindow> {
+        self.left = self.left.checked_sub(1)?;
+        let channel = u32::try_from(self.state.unsigned()?).ok()?;
+        let days = self.state.byte()?;
+        let from_min = u16::try_from(self.state.unsigned()?).ok()?;
+        let to_min = u16::try_from(self.state.unsigned()?).ok()?;
+        let window = (days != 0).then_some(Window { days, from_min, to_min });
+        Some(ContactWindow { channel, window })
+    }
+}
+
+#[derive(Clone)]
+struct Grants<'a> {
+    state: Reader<'a>,
+    left: u64,
+}
+
+impl Grants<'_> {
+    /// `None` if a grant does not parse.
+    fn past(mut self) -> Option<()> {
+        while self.left > 0 {
+            self.next()?;
+        }
+        Some(())
+    }
+}
+
+impl Iterator for Grants<'_> {
+    type Item = Grant;
+
+    fn next(&mut self) -> Option<Grant> {
+        self.left = self.left.checked_sub(1)?;
+        let head = self.state.unsigned()?;
+        let mut base = 0_i64;
+        let mut time = |bit: u64| -> Option<Option<Timestamp>> {
+            if head & bit == 0 {
+                return Some(None);
+            }
+            base = base.wrapping_add(self.state.signed()?);
+            Some(Some(Timestamp(base)))
+        };
+        let (given_at, confirmed_at, valid_until) = (time(1)?, time(2)?, time(4)?);
+        Some(Grant { shape: u32::try_from(head >> 3).ok()?, given_at, confirmed_at, valid_until })
+    }
+}
+
+/// A part as it stands in an entry.
+struct Seen<'a> {
+    kind: u8,
+    raw: u64,
+    partition: i32,
+    offset: i64,
+    state: &'a [u8],
+}
+
+/// The parts of an entry.
+struct Parts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Seen<'a>;
+
+    fn next(&mut self) -> Option<Seen<'a>> {
+        let mut reader = Reader(self.0);
+        let flags = reader.byte()?;
+        let raw = if flags & HAS_RAW == 0 { 0 } else { u64::from_le_bytes(*reader.take(8)?.first_chunk()?) };
+        let partition = i32::try_from(reader.signed()?).ok()?;
+        let offset = reader.signed()?;
+        let length = usize::try_from(reader.unsigned()?).ok()?;
+        let state = reader.take(length)?;
+        self.0 = reader.0;
+        Some(Seen { kind: flags & KIND, raw, partition, offset, state })
+    }
+}
+
+#[derive(Clone)]
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn unsigned(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn signed(&mut self) -> Option<i64> {
+        let zigzag = self.unsigned()?;
+        Some((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
+    }
+}
+
+fn unsigned(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes().first().map_or(0, |low| low | 0x80));
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes().first().copied().unwrap_or(0));
+}
+
+fn signed(out: &mut Vec<u8>, number: i64) {
+    unsigned(out, (number << 1 ^ number >> 63).cast_unsigned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_come_back() {
+        for number in [0, 1, -1, 63, -64, 64, 1_777_629_600_000, i64::MAX, i64::MIN] {
+            let mut bytes = Vec::new();
+            signed(&mut bytes, number);
+            assert_eq!(Reader(&bytes).signed(), Some(number));
+        }
+        assert_eq!(Reader(&[0x80; 11]).unsigned(), None);
+        assert_eq!(Reader(&[0x80]).unsigned(), None);
+    }
+
+    #[test]
+    fn bytes_that_do_not_parse_deny() {
+        let words = Vocabulary::default();
+        let state = pack(&Change::default(), &words).unwrap();
+        let part = Part { raw: 0, partition: 1, offset: 2, body: Body::State(vec![HAS_ZONE]) };
+        let entry = replace(&[], &part).unwrap();
+        let mut identities = Identities::default();
+        unpack(&entry, &mut identities);
+        let voices = identities.voices(identities.found().first().unwrap());
+        assert!(voices.len() == 1 && voices.iter().all(|voice| voice.invalid));
+        let part = Part { raw: 9, partition: 0, offset: 7, body: Body::State(state) };
+        let entry = replace(&entry, &part).unwrap();
+        assert_eq!(Parts(&entry).map(|part| part.partition).collect::<Vec<_>>(), [0, 1]);
+    }
+}

@@ -1,0 +1,92 @@
+//! The commands: one file each.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 fine, 1 failed at run time, 2 usage, 3 a
+//! check or test found something, 78 bad configuration (`EX_CONFIG` of sysexits).
+
+mod check;
+mod demo;
+mod explain;
+mod run;
+mod schema;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A bad configuration, as sysexits has it.
+const BAD_CONFIGURATION: u8 = 78;
+/// A check or test found something.
+const FOUND: u8 = 3;
+/// Something asked for cannot be understood.
+const USAGE: u8 = 2;
+
+/// Forwards from Kafka to Kafka only what the person permits.
+#[derive(Debug, Parser)]
+#[command(name = "consentry", version, about, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  consentry demo                       see it work, with nothing but this program
+  consentry check consentry.yaml       find every problem of a configuration
+  consentry run consentry.yaml         forward what is permitted
+  consentry explain --config consentry.yaml --consents consents.jsonl --events events.jsonl --why";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Explain(explain::Args),
+    Demo(demo::Args),
+    Schema(schema::Args),
+    Completions(Completions),
+}
+
+/// Print a completion script for a shell.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  consentry completions bash > /etc/bash_completion.d/consentry")]
+struct Completions {
+    /// The shell.
+    shell: clap_complete::Shell,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "consentry", &mut script);
+            say(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("consentry: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
+fn say(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

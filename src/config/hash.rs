@@ -1,0 +1,129 @@
+//! A short name for what a policy decides.
+//!
+//! Two processes that show the same hash decide alike; so what goes in is what `decide` and the field
+//! actions read, in words rather than indices, with every default filled in, and nothing else: no topic,
+//! no description, no limit, no secret. The header `consentry.policy` and `consentry check` show it.
+
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use crate::pipeline::settings::PipelineSettings;
+use crate::policy::settings::{
+    FieldAction, FieldSettings, GrantsSettings, KeyAction, Place, PolicySettings, RequireSettings,
+    RouteSettings, RulesSettings,
+};
+
+/// Hex digits of the hash that are shown.
+const SHOWN: usize = 12;
+
+/// The first 12 hex digits of the SHA-256 over the canonical JSON of policy and rules.
+pub(super) fn policy_hash(policy: &PolicySettings, pipelines: &[PipelineSettings]) -> String {
+    let rules: Vec<Json> = pipelines.iter().map(|pipeline| pipeline_json(policy, &pipeline.rules)).collect();
+    let canonical = json!({ "policy": policy_json(policy), "pipelines": rules });
+    let mut digits = hex::encode(Sha256::digest(canonical.to_string()));
+    digits.truncate(SHOWN);
+    digits
+}
+
+fn policy_json(policy: &PolicySettings) -> Json {
+    let purposes: Vec<Json> = policy
+        .purposes
+        .iter()
+        .map(|purpose| {
+            let level = level(policy, Some(purpose.level));
+            json!([purpose.name, purpose.max_age_ms, purpose.double, level])
+        })
+        .collect();
+    let windows: Vec<Json> = policy
+        .windows
+        .iter()
+        .map(|(channel, window)| json!([channel, window.days, window.from, window.to]))
+        .collect();
+    json!({
+        "levels": policy.levels,
+        "purposes": purposes,
+        "windows": windows,
+        "assume_time_zones": policy.assume_time_zones,
+        "honour_gpc": policy.honour_gpc,
+        "clock_skew_ms": policy.clock_skew_ms,
+    })
+}
+
+fn pipeline_json(policy: &PolicySettings, rules: &RulesSettings) -> Json {
+    let subject: Vec<Json> =
+        rules.subject.iter().map(|selector| json!([selector.kind, place(&selector.place)])).collect();
+    let fields: Vec<Json> = rules.fields.iter().map(|field| field_json(policy, field)).collect();
+    let routes: Vec<Json> = rules.routes.iter().map(|route| route_json(policy, route)).collect();
+    json!({
+        "name": rules.name,
+        "subject": subject,
+        "match_all": rules.match_all,
+        "occurred_at": rules.occurred_at.as_ref().map(place),
+        "fields": fields,
+        "remove_unlabelled": rules.remove_unlabelled,
+        "routes": routes,
+    })
+}
+
+fn field_json(policy: &PolicySettings, field: &FieldSettings) -> Json {
+    let action = match field.action {
+        FieldAction::Remove => json!("remove"),
+        FieldAction::Null => json!("null"),
+        FieldAction::Mask => json!("mask"),
+        FieldAction::Hash => json!("hash"),
+        FieldAction::Truncate(count) => json!(["truncate", count]),
+        FieldAction::Floor(step) => json!(["generalize", step]),
+        FieldAction::Day => json!(["generalize", "day"]),
+        FieldAction::Month => json!(["generalize", "month"]),
+        FieldAction::Year => json!(["generalize", "year"]),
+        FieldAction::Ip => json!(["generalize", "ip"]),
+    };
+    json!([place(&field.place), level(policy, Some(field.level)), action])
+}
+
+fn route_json(policy: &PolicySettings, route: &RouteSettings) -> Json {
+    let require = match &route.require {
+        RequireSettings::Nothing(index) => json!({ "none": level(policy, *index) }),
+        RequireSettings::Grants(grants) => grants_json(policy, grants),
+    };
+    let hold = &route.hold;
+    let key = match route.key {
+        KeyAction::Keep => "keep",
+        KeyAction::Hash => "hash",
+        KeyAction::Remove => "remove",
+    };
+    json!({
+        "name": route.name,
+        "when": route.when,
+        "require": require,
+        "hold": [hold.pending, hold.contact_window, hold.unknown],
+        "hold_for_ms": hold.hold_for_ms,
+        "grace_ms": hold.grace_ms,
+        "pass_tombstones": route.pass_tombstones,
+        "key": key,
+    })
+}
+
+fn grants_json(policy: &PolicySettings, grants: &GrantsSettings) -> Json {
+    let purpose = |index: &usize| policy.purposes.get(*index).map(|purpose| purpose.name.as_str());
+    json!({
+        "purposes": grants.purposes.iter().map(purpose).collect::<Vec<_>>(),
+        "all": grants.all,
+        "channel": grants.channel,
+        "recipient": grants.recipient,
+        "legal_basis": grants.legal_basis,
+        "both": grants.both,
+    })
+}
+
+fn level(policy: &PolicySettings, index: Option<usize>) -> Option<&str> {
+    policy.levels.get(index?).map(String::as_str)
+}
+
+fn place(place: &Place) -> Json {
+    match place {
+        Place::Path(path) => json!(["path", path]),
+        Place::Header(name) => json!(["header", name]),
+        Place::Key => json!(["key"]),
+    }
+}

@@ -1,0 +1,208 @@
+//! Raw structs → each room's own settings, checked.
+//!
+//! Every function here returns a value whatever it finds: a stand-in where the file is wrong, so that
+//! the rest is looked at too. A stand-in never gets out, because `parse` returns the problems then.
+
+mod cluster;
+mod field;
+mod limits;
+mod names;
+mod pipeline;
+mod place;
+mod policy;
+mod require;
+mod route;
+mod secret;
+mod topics;
+mod window;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::problem::Problems;
+use super::raw;
+use super::spot::Spot;
+use super::{Given, hash};
+use crate::admin::settings::AdminSettings;
+use crate::cache::settings::CacheSettings;
+use crate::follower::settings::FollowerSettings;
+use crate::kafka::settings::ClusterSettings;
+use crate::pipeline::settings::{Delivery, LineSettings, PipelineSettings};
+use crate::policy::settings::PolicySettings;
+
+/// The only version of the format there is.
+const VERSION: u64 = 1;
+
+/// The most threads a pipeline may have.
+const MAX_WORKERS: u64 = 1024;
+
+/// A configuration in which nothing is left to doubt.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// This process's name: stable over restarts, unique among those that run.
+    pub instance: String,
+    /// The HTTP listener.
+    pub admin: AdminSettings,
+    /// The Kafka cluster.
+    pub cluster: ClusterSettings,
+    /// The consent topic.
+    pub follower: FollowerSettings,
+    /// The cache's limits.
+    pub cache: CacheSettings,
+    /// Purposes, levels and windows.
+    pub policy: PolicySettings,
+    /// What names this policy and its pipelines' rules: 12 hex digits of a SHA-256.
+    pub policy_hash: String,
+    /// At least one.
+    pub pipelines: Vec<PipelineSettings>,
+    /// How the line of every pipeline runs.
+    pub line: LineSettings,
+    /// What is no error but should be known: a secret that is not there and not needed.
+    pub warnings: Problems,
+}
+
+/// What checks write to: problems, and what is only worth a warning.
+pub(super) struct Findings<'a> {
+    pub problems: &'a mut Problems,
+    pub warnings: Problems,
+}
+
+/// Checks the raw structs; `name` is the file's, from whose folder relative paths start.
+pub(super) fn ready(
+    raw: &raw::Configuration,
+    root: Spot<'_>,
+    given: Given<'_>,
+    name: &str,
+    found: &mut Findings<'_>,
+) -> Ready {
+    let problems = &mut *found.problems;
+    version(raw.version, root, problems);
+    let instance = instance(raw.instance.as_deref(), root, given, problems);
+    let admin = admin(raw.admin.as_ref(), root.key("admin"), problems);
+    let cluster = cluster::cluster(raw.kafka.as_ref(), root, problems);
+    let follower = cluster::follower(raw.consent.as_ref(), root, problems);
+    let (cache, line_limits) = limits::limits(raw.limits.as_ref(), root.key("limits"), problems);
+    let line = LineSettings {
+        workers: workers(raw.workers, root, problems),
+        delivery: match raw.delivery {
+            None | Some(raw::Delivery::ExactlyOnce) => Delivery::ExactlyOnce,
+            Some(raw::Delivery::AtLeastOnce) => Delivery::AtLeastOnce,
+        },
+        commit_interval: wait(raw.commit_interval, root.key("commit_interval"), 100, problems),
+        shutdown_timeout: wait(raw.shutdown_timeout, root.key("shutdown_timeout"), 30_000, problems),
+        limits: line_limits,
+        accept_gap: false,
+    };
+    let mut policy = policy::policy(raw.policy.as_ref(), root, problems);
+    let words = policy::Words::of(&policy, root.key("policy"));
+    let pipelines = pipeline::pipelines(raw.pipelines.as_deref(), root, &words, problems);
+    limits::routes(raw.limits.as_ref(), root, &pipelines, problems);
+    let hold = |pipeline: &'_ raw::Pipeline| pipeline.hold.as_ref().and_then(|hold| hold.topic.clone());
+    let holds: Vec<_> = raw.pipelines.iter().flatten().map(hold).collect();
+    let holds: Vec<_> = holds.iter().map(Option::as_deref).collect();
+    topics::check(&pipelines, &holds, &follower.topic, root, problems);
+    let kept = raw.policy.as_ref().and_then(|policy| policy.pseudonym_key.as_ref());
+    let asked = secret::Asked { given, file: name, used: secret::first_use(&pipelines, root) };
+    policy.pseudonym_key =
+        secret::pseudonym_key(kept, root.key("policy").key("pseudonym_key"), &asked, found);
+    let policy_hash = hash::policy_hash(&policy, &pipelines);
+    warn_of_holds(&pipelines, root, &mut found.warnings);
+    let warnings = std::mem::take(&mut found.warnings);
+    Ready { instance, admin, cluster, follower, cache, policy, policy_hash, pipelines, line, warnings }
+}
+
+/// Holding can be explained but not run yet: whoever checks a file must learn that before it is started.
+fn warn_of_holds(pipelines: &[PipelineSettings], root: Spot<'_>, warnings: &mut Problems) {
+    for (number, pipeline) in pipelines.iter().enumerate() {
+        for (route, settings) in pipeline.rules.routes.iter().enumerate() {
+            let hold = settings.hold;
+            if hold.pending || hold.contact_window || hold.unknown {
+                let spot = root.key("pipelines").item(number).key("routes").item(route).key("hold");
+                let help =
+                    "take `hold` out to drop these records instead; `consentry explain` shows them as held";
+                warnings.add(
+                    spot.key_at(),
+                    "`hold` is not available in `consentry run` yet, which refuses it",
+                    help,
+                );
+            }
+        }
+    }
+}
+
+fn version(version: Option<u64>, root: Spot<'_>, problems: &mut Problems) {
+    let spot = root.key("version");
+    match version {
+        Some(VERSION) => {}
+        Some(other) => {
+            problems.add(spot.at(), format!("version {other} is not known"), "write `version: 1`");
+        }
+        None => missing(spot, "version", "write `version: 1`", problems),
+    }
+}
+
+fn instance(written: Option<&str>, root: Spot<'_>, given: Given<'_>, problems: &mut Problems) -> String {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let name = given.instance.or(written).unwrap_or(&host);
+    if let Some(fault) = names::plain(name) {
+        let (at, help) = match (given.instance, written) {
+            (Some(_), _) => (super::At::default(), "give `--instance` another name"),
+            (None, Some(_)) => (root.key("instance").at(), "it is part of every transactional id"),
+            (None, None) => (super::At::default(), "the host's name will not do; set `instance`"),
+        };
+        problems.add(at, format!("`instance` {fault}"), help);
+    }
+    name.to_owned()
+}
+
+fn admin(raw: Option<&raw::Admin>, spot: Spot<'_>, problems: &mut Problems) -> AdminSettings {
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let Some(text) = raw.and_then(|admin| admin.listen.as_deref()) else {
+        return AdminSettings { listen: default };
+    };
+    let listen = text.parse().unwrap_or_else(|_| {
+        let help = "write an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`";
+        problems.add(spot.key("listen").at(), format!("`{text}` is no address to listen on"), help);
+        default
+    });
+    AdminSettings { listen }
+}
+
+fn workers(written: Option<u64>, root: Spot<'_>, problems: &mut Problems) -> usize {
+    let Some(count) = written else {
+        return std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    };
+    if !(1..=MAX_WORKERS).contains(&count) {
+        let message = format!("`workers` must be from 1 to {MAX_WORKERS}");
+        problems.add(root.key("workers").at(), message, "leave it out for one per core");
+    }
+    usize::try_from(count).unwrap_or(1)
+}
+
+/// A duration that may not be zero.
+fn wait(written: Option<raw::Span>, spot: Spot<'_>, default_ms: u64, problems: &mut Problems) -> Duration {
+    let span = written.map_or(Duration::from_millis(default_ms), |span| span.0);
+    if span.is_zero() {
+        problems.add(spot.at(), "this duration may not be zero", "leave the key out for its default");
+    }
+    span
+}
+
+/// The same in milliseconds.
+fn wait_ms(written: Option<raw::Span>, spot: Spot<'_>, default_ms: u64, problems: &mut Problems) -> i64 {
+    i64::try_from(wait(written, spot, default_ms, problems).as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Complains that `key` is missing, unless something stands there that has been complained about.
+fn missing(spot: Spot<'_>, key: &str, help: &str, problems: &mut Problems) {
+    if !spot.is_written() {
+        problems.add(spot.key_at(), format!("missing key `{key}`"), help);
+    }
+}
+
+/// Complains that a list that needs an item has none.
+fn empty(spot: Spot<'_>, key: &str, help: &str, problems: &mut Problems) {
+    if spot.written_items() == 0 && !spot.is_hole() {
+        problems.add(spot.at(), format!("`{key}` is empty"), help);
+    }
+}

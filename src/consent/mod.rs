@@ -1,0 +1,28 @@
+//! What a person has said, and whether a record may go on.
+//!
+//! The heart of the house. `decide` is a pure, total function of a route's requirement, the subject's
+//! state, the event's time and now. This room never reads a clock, never does I/O, never logs, knows no
+//! encoding and no configuration file. [`Permitted`] and [`Cleared`] can be made here alone, and a sink
+//! takes nothing else: a record that was not decided does not compile its way out.
+
+mod ask;
+mod decide;
+mod grant;
+mod identity;
+mod matching;
+mod permit;
+mod purpose;
+mod reason;
+mod subject;
+mod vocabulary;
+pub mod window;
+
+pub use ask::{Decided, Moment, Terms};
+pub use decide::decide;
+pub use grant::{Basis, Grant, Shape, Status};
+pub use identity::{Found, Identities, Voice};
+pub use matching::{Hold, Matcher, Purpose, Requirement};
+pub use permit::{Batch, Cleared, Grounds, Judged, Permitted, Question, judge};
+pub use reason::{End, Reason};
+pub use subject::{MAX_SUBJECT_BYTES, normalize, split_key};
+pub use vocabulary::{ContactWindow, Full, Vocabulary, ZoneId};

@@ -1,0 +1,153 @@
+//! Consent topic → cache, and the barrier that keeps decisions behind it.
+//!
+//! Two threads. The **reader** follows every partition from its beginning, by hand and without a group, and
+//! applies what is committed. The **watch** asks for the high watermarks, notices when the topic is not what
+//! it was, and says what is in the way. A worker that has fetched a batch asks for a reading that begins
+//! after its fetch and waits until the cache has passed it; only then does it get a view of the cache. So a
+//! change that Kafka acknowledged before an event was appended governs that event.
+//!
+//! Nothing a message contains can stop the reader: a record that does not decode denies its subject, and a
+//! key that nobody can read stops decisions, not the reading, until a tombstone for it comes.
+
+mod barrier;
+mod reader;
+pub mod settings;
+mod standing;
+mod state;
+mod unreadable;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use thiserror::Error;
+
+use crate::cache::Cache;
+use crate::kafka::settings::ClusterSettings;
+use crate::telemetry::Health;
+use crate::time::Instant;
+use settings::FollowerSettings;
+use state::State;
+use unreadable::Unreadable;
+
+pub use barrier::Gate;
+
+/// Why the consent topic cannot be followed at all.
+#[derive(Debug, Error)]
+pub enum FollowerError {
+    /// A client cannot be made.
+    #[error("cannot make a Kafka client for the consent topic: {0}")]
+    Client(#[from] KafkaError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What reader, watch and workers share.
+struct Shared {
+    settings: FollowerSettings,
+    cluster: ClusterSettings,
+    cache: Arc<Cache>,
+    health: Health,
+    /// Whether the topic's configuration is checked; the embedded broker has none to tell.
+    checks_topic: bool,
+    state: Mutex<State>,
+    changed: Condvar,
+    unreadable: Mutex<Unreadable>,
+    waiting: Mutex<Vec<(u64, Instant)>>,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<(u64, Instant)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the oldest ticket has waited.
+    fn oldest_wait(&self) -> Option<Duration> {
+        self.waiting().iter().map(|(_, since)| since.elapsed()).max()
+    }
+
+    /// Whether anything may be decided, but for freshness.
+    fn may_decide(&self, state: &State) -> bool {
+        state.is_going()
+            && (self.settings.allow_empty || self.cache.census().subjects > 0)
+            && !self.cache.is_over()
+            && self.unreadable().is_empty()
+    }
+}
+
+/// The running follower. Dropping it stops it.
+pub struct Follower {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Begins to follow.
+    ///
+    /// # Errors
+    /// A client or a thread that cannot be made. What is wrong with the topic is told by `health`, and is
+    /// over when it is mended.
+    pub fn start(
+        cluster: &ClusterSettings,
+        settings: &FollowerSettings,
+        cache: Arc<Cache>,
+        health: Health,
+        checks_topic: bool,
+    ) -> Result<Self, FollowerError> {
+        let shared = Arc::new(Shared {
+            settings: settings.clone(),
+            cluster: cluster.clone(),
+            cache,
+            health,
+            checks_topic,
+            state: Mutex::new(State::new()),
+            changed: Condvar::new(),
+            unreadable: Mutex::default(),
+            waiting: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let reader = reader::Reader::new(Arc::clone(&shared))?;
+        let watch = watch::Watch::new(Arc::clone(&shared))?;
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(body)
+        };
+        let mut follower = Self { shared, threads: Vec::new() };
+        follower.threads.push(spawn("consent-reader", Box::new(move || reader.run()))?);
+        follower.threads.push(spawn("consent-watch", Box::new(move || watch.run()))?);
+        Ok(follower)
+    }
+
+    /// What workers wait at.
+    pub fn gate(&self) -> Gate {
+        Gate::new(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the follower panicked");
+            }
+        }
+    }
+}

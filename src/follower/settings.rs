@@ -1,0 +1,36 @@
+//! Where consent comes from, and how fresh it must be.
+
+use std::time::Duration;
+
+/// The consent topic and the freshness asked of it.
+#[derive(Clone, Debug)]
+pub struct FollowerSettings {
+    /// The compacted topic.
+    pub topic: String,
+    /// How its messages are encoded.
+    pub format: ConsentFormat,
+    /// When a batch may be decided.
+    pub freshness: Freshness,
+    /// How long decisions may wait for a barrier before readiness goes. Default 10 s.
+    pub barrier_alert: Duration,
+    /// Whether a consent topic without any subject is fine.
+    pub allow_empty: bool,
+}
+
+/// The encoding of a consent record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentFormat {
+    /// JSON text.
+    Json,
+    /// `consentry.v1.ConsentRecord`.
+    Protobuf,
+}
+
+/// When a batch may be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// When the cache has passed the high watermark of every consent partition, read after the fetch.
+    Barrier,
+    /// When the cache has been at the end within this long.
+    Within(Duration),
+}

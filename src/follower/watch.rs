@@ -1,0 +1,238 @@
+//! The watch: readings of the high watermarks, what the topic is, and what is in the way.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use metrics::Gauge;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+
+use super::settings::Freshness;
+use super::state::{Reading, State, Stop};
+use super::{FollowerError, Shared};
+use crate::kafka::client::{self, Asking};
+use crate::kafka::inspect::{MIN_DELETE_RETENTION_MS, consent_faults};
+use crate::kafka::topics::{self, TopicError, Topics};
+use crate::telemetry::{Cause, Metric};
+use crate::time::Instant;
+
+/// Without anybody waiting the topic is looked at this often.
+const IDLE: Duration = Duration::from_millis(500);
+/// A look that fails is repeated after this long.
+const RETRY: Duration = Duration::from_millis(200);
+/// How long a look may take.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// How often a topic that cannot be followed is looked at again.
+const UNSUITABLE_AGAIN: Duration = Duration::from_secs(5);
+/// More than the client has to say between two looks.
+const MOST_SAID: usize = 32;
+
+/// Watches the consent topic.
+pub struct Watch {
+    shared: Arc<Shared>,
+    /// Sees what is acknowledged, committed or not. One partition is assigned to it, and paused: so it knows
+    /// the topic's id.
+    client: BaseConsumer<Asking>,
+    is_assigned: bool,
+    gauges: Gauges,
+    suitable: bool,
+}
+
+struct Gauges {
+    subjects: Gauge,
+    invalid: Gauge,
+    splits: Gauge,
+    conflicted: Gauge,
+    unreadable: Gauge,
+    staleness: Gauge,
+    lag: Vec<Gauge>,
+}
+
+impl Watch {
+    /// A watch that has not looked yet.
+    pub fn new(shared: Arc<Shared>) -> Result<Self, FollowerError> {
+        let ours = [
+            // Never joined, never committed to: librdkafka wants a name to assign partitions by hand.
+            ("group.id", "consentry-consent-watch"),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_uncommitted"),
+            ("debug", "topic"),
+        ];
+        let mut config = client::config(&shared.cluster, &ours);
+        let client = config.set_log_level(RDKafkaLogLevel::Debug).create_with_context(Asking::default())?;
+        let gauge = |metric: Metric| metric.gauge(&[]);
+        let gauges = Gauges {
+            subjects: gauge(Metric::ConsentSubjects),
+            invalid: gauge(Metric::ConsentInvalid),
+            splits: gauge(Metric::ConsentSplits),
+            conflicted: gauge(Metric::ConsentConflicted),
+            unreadable: gauge(Metric::ConsentUnreadableKeys),
+            staleness: gauge(Metric::ConsentStaleness),
+            lag: Vec::new(),
+        };
+        shared.health.block(Cause::ConsentLoading, "the consent topic has not been read yet".to_owned());
+        Ok(Self { suitable: !shared.checks_topic, shared, client, is_assigned: false, gauges })
+    }
+
+    /// Looks until the follower stops.
+    pub fn run(mut self) {
+        while !self.shared.is_stopping() {
+            self.sleep();
+            let began = Instant::now();
+            let number = self.shared.state().begin();
+            let pause = match self.look(number, began) {
+                Ok(()) => None,
+                Err(stop) => {
+                    let pause = if matches!(stop, Stop::Unsuitable(_)) { UNSUITABLE_AGAIN } else { RETRY };
+                    self.shared.state().fail(stop);
+                    Some(pause)
+                }
+            };
+            self.shared.changed.notify_all();
+            self.report();
+            if let Some(pause) = pause {
+                self.rest(pause);
+            }
+        }
+    }
+
+    /// Waits until somebody wants a reading, or for the idle interval.
+    fn sleep(&self) {
+        let interval = match self.shared.settings.freshness {
+            Freshness::Barrier => IDLE,
+            Freshness::Within(age) => IDLE.min(age / 4),
+        };
+        let began = Instant::now();
+        let mut state = self.shared.state();
+        while !state.is_wanted() && !self.shared.is_stopping() {
+            let Some(left) = interval.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
+                break;
+            };
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn rest(&self, pause: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < pause && !self.shared.is_stopping() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// One reading: fresh metadata first, so that new partitions are loaded; then every end.
+    fn look(&mut self, number: u64, began: Instant) -> Result<(), Stop> {
+        let topic = self.shared.settings.topic.clone();
+        let count = topics::partitions(&self.client, &topic, ASK_WITHIN).map_err(stop)?;
+        self.hold_on(&topic).map_err(|error| stop(error.into()))?;
+        let topic_id = self.client.context().topic_id();
+        self.check_topic(&topic)?;
+        let ends = topics::ends(&self.client, &topic, count, ASK_WITHIN).map_err(stop)?;
+        let (went_back, known) = {
+            let state = self.shared.state();
+            (state.went_back(&ends, topic_id.as_deref()), state.partitions())
+        };
+        if let Some(why) = went_back {
+            tracing::info!(
+                topic,
+                why,
+                partitions = count,
+                topic_id,
+                "reading the consent topic from its beginning"
+            );
+            self.shared
+                .health
+                .block(Cause::ConsentLoading, format!("reading `{topic}` from its beginning: {why}"));
+            self.shared.state().reset(count, topic_id.clone());
+        } else if count > known {
+            tracing::info!(topic, partitions = count, "the consent topic has new partitions");
+            self.shared.state().extend(count);
+        }
+        let mut state = self.shared.state();
+        state.identify(topic_id);
+        state.complete(Reading { number, began, targets: ends.into() });
+        Ok(())
+    }
+
+    /// Keeps the topic in the client's mind, and hears what the client has to say since the last look.
+    fn hold_on(&mut self, topic: &str) -> Result<(), KafkaError> {
+        if !self.is_assigned {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(topic, 0, Offset::End)?;
+            self.client.assign(&list)?;
+            self.client.pause(&list)?;
+            self.is_assigned = true;
+        }
+        for _ in 0..MOST_SAID {
+            drop(self.client.poll(Duration::ZERO));
+        }
+        Ok(())
+    }
+
+    /// Whether the topic keeps every subject's last word, and tombstones long enough.
+    fn check_topic(&mut self, topic: &str) -> Result<(), Stop> {
+        if self.suitable {
+            return Ok(());
+        }
+        let config = Topics::connect(&self.shared.cluster).and_then(|topics| topics.config(topic));
+        let config = config.map_err(stop)?;
+        let value = |name: &str| config.get(name).map(String::as_str);
+        let faults = consent_faults(topic, value("cleanup.policy"), value("delete.retention.ms"));
+        if let Some(fault) = faults.first() {
+            return Err(Stop::Unsuitable(format!("{}: {}", fault.message, fault.help)));
+        }
+        let kept = config.get("delete.retention.ms").and_then(|ms| ms.parse().ok());
+        self.shared.state().keeps_tombstones(Duration::from_millis(kept.unwrap_or(MIN_DELETE_RETENTION_MS)));
+        self.suitable = true;
+        Ok(())
+    }
+
+    /// Says what is in the way, and how far the cache is.
+    fn report(&mut self) {
+        let census = self.shared.cache.census();
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        for (gauge, count) in [
+            (&self.gauges.subjects, census.subjects),
+            (&self.gauges.invalid, census.invalid),
+            (&self.gauges.splits, census.splits),
+            (&self.gauges.conflicted, census.conflicted),
+        ] {
+            gauge.set(count as f64);
+        }
+        let state = self.shared.state();
+        let stale = state.fresh_at().map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64());
+        self.gauges.staleness.set(stale);
+        let lags = lags(&state);
+        while self.gauges.lag.len() < lags.len() {
+            self.gauges.lag.push(Metric::ConsentLag.gauge(&[&self.gauges.lag.len().to_string()]));
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        self.gauges.lag.iter().zip(lags).for_each(|(gauge, lag)| gauge.set(lag as f64));
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        self.gauges.unreadable.set(self.shared.unreadable().len() as f64);
+        super::standing::report(&self.shared, &state);
+    }
+}
+
+/// How many offsets each partition is behind the last reading.
+fn lags(state: &State) -> Vec<i64> {
+    let mut lags = vec![0; state.partitions()];
+    for (partition, passed, target) in state.behind() {
+        if let Some(lag) = lags.get_mut(partition) {
+            *lag = target - passed;
+        }
+    }
+    lags
+}
+
+fn stop(error: TopicError) -> Stop {
+    match error {
+        TopicError::Missing(_) => Stop::Missing,
+        TopicError::Kafka(_) | TopicError::Refused(..) | TopicError::Runtime(_) => {
+            Stop::Unreachable(error.to_string())
+        }
+    }
+}

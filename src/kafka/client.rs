@@ -1,0 +1,150 @@
+//! Clients of one cluster: the properties that carry a promise, and what librdkafka says.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::settings::ClusterSettings;
+
+/// A configuration for any client of the cluster: the brokers, then the user's properties, then ours.
+pub fn config(cluster: &ClusterSettings, ours: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.brokers.join(","));
+    config.set("client.id", "consentry");
+    for (name, value) in &cluster.properties {
+        config.set(name, value);
+    }
+    for (name, value) in ours {
+        config.set(*name, *value);
+    }
+    config
+}
+
+/// Whether the user's properties say anything about `name`.
+pub fn is_set(cluster: &ClusterSettings, name: &str) -> bool {
+    cluster.properties.iter().any(|(own, _)| own == name)
+}
+
+/// The context of a consumer that must know which topic it reads.
+///
+/// librdkafka's API does not tell a topic's id, but its log does, whenever a topic that is assigned is looked
+/// up with `debug=topic` and `set_log_level(Debug)`. That line is how a topic that was deleted and made anew,
+/// with as many records as before, is told from the one that was there. It is written before anything of the
+/// new topic can be fetched. (A test on a real broker guards the wording.)
+#[derive(Debug, Default)]
+pub struct Asking {
+    topic_id: Mutex<Option<String>>,
+    changes: AtomicU64,
+    end: Mutex<Option<i64>>,
+}
+
+impl Asking {
+    /// The id of the topic that was looked up last.
+    pub fn topic_id(&self) -> Option<String> {
+        self.topic_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the partition ends whose end was polled last: below it everything committed has been polled. The
+    /// client's API gives an end of partition without its offset; what it says beside it has it.
+    pub fn end(&self) -> Option<i64> {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often a topic was found to be another one under the same name.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+}
+
+impl ClientContext for Asking {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if !matches!(level, RDKafkaLogLevel::Debug) {
+            return log(level, facility, message);
+        }
+        if let Some((old, new)) = changed_id(message) {
+            *self.topic_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(new.to_owned());
+            if old != NO_ID {
+                self.changes.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end_in(reason);
+        } else {
+            tracing::debug!(%error, reason, "client");
+        }
+    }
+}
+
+impl ConsumerContext for Asking {}
+
+/// A topic that was not looked up before: sixteen zero bytes in base64.
+const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// The ids in `Topic NAME changed id from OLD to NEW`.
+fn changed_id(message: &str) -> Option<(&str, &str)> {
+    let (_, ids) = message.split_once(" changed id from ")?;
+    let (old, new) = ids.split_once(" to ")?;
+    Some((old.trim(), new.trim()))
+}
+
+/// The offset in `Fetch from broker N reached end of partition at offset M (HighwaterMark H)`.
+fn end_in(reason: &str) -> Option<i64> {
+    let (_, rest) = reason.split_once("reached end of partition at offset ")?;
+    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Hands a line of librdkafka's log on. Its lines name brokers, topics, partitions and offsets, never
+/// what a record holds.
+pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    // One set of properties serves consumers and producers; that each ignores the other's is as it should be.
+    let harmless = facility == "CONFWARN" && message.contains("will be ignored by this");
+    match level {
+        _ if harmless => tracing::debug!(facility, "{message}"),
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => tracing::error!(facility, "{message}"),
+        RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_topic_id_in_the_log() {
+        let line =
+            "[thrd:main]: Topic consents changed id from AAAAAAAAAAAAAAAAAAAAAA to 3qYV1v5uQ5y_x4s0f1nHcA";
+        assert_eq!(changed_id(line), Some((NO_ID, "3qYV1v5uQ5y_x4s0f1nHcA")));
+        assert_eq!(changed_id("Topic consents partition count changed from 1 to 2"), None);
+    }
+
+    #[test]
+    fn finds_the_end_in_what_is_said_of_it() {
+        let reason = "Fetch from broker 1 reached end of partition at offset 502 (HighwaterMark 503)";
+        assert_eq!((end_in(reason), end_in("no more messages")), (Some(502), None));
+    }
+
+    #[test]
+    fn our_properties_are_laid_over_the_users() {
+        let cluster = ClusterSettings {
+            brokers: vec!["a:1".to_owned(), "b:2".to_owned()],
+            properties: vec![("check.crcs".to_owned(), "false".to_owned())],
+        };
+        let config = config(&cluster, &[("check.crcs", "true")]);
+        assert_eq!(
+            (config.get("bootstrap.servers"), config.get("check.crcs")),
+            (Some("a:1,b:2"), Some("true"))
+        );
+    }
+}

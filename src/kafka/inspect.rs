@@ -1,0 +1,204 @@
+//! What a cluster says about the topics a configuration names.
+//!
+//! Asks and returns; it changes nothing and prints nothing. It never joins a group, so it may run beside
+//! a process that forwards. What it cannot find out is a finding too: a check that is blind is no check.
+
+use std::time::Duration;
+
+use rdkafka::consumer::BaseConsumer;
+
+use super::client;
+use super::settings::ClusterSettings;
+use super::topics::{self, TopicError, Topics};
+
+/// The least time tombstones must be kept, in milliseconds: an hour.
+pub const MIN_DELETE_RETENTION_MS: u64 = 3_600_000;
+
+/// What a topic is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Consent comes from it.
+    Consent,
+    /// Events come from it.
+    Source,
+    /// Permitted events go to it.
+    Sink,
+    /// What cannot be decided goes to it.
+    Quarantine,
+}
+
+impl Role {
+    /// For reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Source => "source",
+            Self::Sink => "sink",
+            Self::Quarantine => "quarantine",
+        }
+    }
+}
+
+/// A topic to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub topic: String,
+    /// What it is for.
+    pub role: Role,
+    /// Whether it is made where it is missing.
+    pub create: bool,
+}
+
+/// What was seen of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which.
+    pub wanted: Wanted,
+    /// Its partitions; `None`: it is not there.
+    pub partitions: Option<usize>,
+}
+
+/// Something that keeps the configuration from running as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Each topic, in the order asked.
+    pub topics: Vec<Seen>,
+    /// What is wrong; empty: nothing.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks at every topic; each question waits for `patience` at most.
+pub fn inspect(cluster: &ClusterSettings, wanted: &[Wanted], patience: Duration) -> Report {
+    let mut report = Report::default();
+    if let Err(error) = look(cluster, wanted, patience, &mut report) {
+        let help = "see that the brokers of `kafka.brokers` run, and that `kafka.properties` opens them";
+        report.add(format!("the cluster cannot be asked: {error}"), help);
+    }
+    report
+}
+
+fn look(
+    cluster: &ClusterSettings,
+    wanted: &[Wanted],
+    patience: Duration,
+    report: &mut Report,
+) -> Result<(), TopicError> {
+    let consumer: BaseConsumer = client::config(cluster, &[]).create()?;
+    for one in wanted {
+        let partitions = match topics::partitions(&consumer, &one.topic, patience) {
+            Ok(count) => Some(count),
+            Err(TopicError::Missing(_)) => {
+                report.missing(one);
+                None
+            }
+            Err(TopicError::Refused(_, why)) => {
+                let help = "see the rights that are needed";
+                report.add(format!("topic `{}` cannot be described: {why}", one.topic), help);
+                None
+            }
+            Err(error @ (TopicError::Kafka(_) | TopicError::Runtime(_))) => return Err(error),
+        };
+        report.topics.push(Seen { wanted: one.clone(), partitions });
+        if one.role == Role::Consent && partitions.is_some() {
+            consent_topic(cluster, &one.topic, report);
+        }
+    }
+    Ok(())
+}
+
+impl Report {
+    fn add(&mut self, message: String, help: &str) {
+        self.findings.push(Finding { message, help: help.to_owned() });
+    }
+
+    /// Notes a topic that is not there and will not be made.
+    fn missing(&mut self, one: &Wanted) {
+        let help = match one.role {
+            Role::Sink | Role::Quarantine if one.create => return,
+            Role::Sink | Role::Quarantine => "make it, or write `create: true` beside it",
+            Role::Consent | Role::Source => "make it, or correct its name",
+        };
+        self.add(format!("{} topic `{}` is not there", one.role.word(), one.topic), help);
+    }
+}
+
+/// Asks for the consent topic's settings.
+fn consent_topic(cluster: &ClusterSettings, topic: &str, report: &mut Report) {
+    match Topics::connect(cluster).and_then(|topics| topics.config(topic)) {
+        Ok(config) => {
+            let value = |name: &str| config.get(name).map(String::as_str);
+            let faults = consent_faults(topic, value("cleanup.policy"), value("delete.retention.ms"));
+            report.findings.extend(faults);
+        }
+        Err(_) => {
+            let help = "allow DescribeConfigs on it: whether it is compacted must be known";
+            report.add(format!("the settings of the consent topic `{topic}` cannot be read"), help);
+        }
+    }
+}
+
+/// What is wrong with a consent topic that has these settings.
+pub fn consent_faults(topic: &str, cleanup: Option<&str>, delete_retention_ms: Option<&str>) -> Vec<Finding> {
+    let mut faults = Vec::new();
+    if cleanup != Some("compact") {
+        faults.push(Finding {
+            message: format!("the consent topic `{topic}` is not only compacted: Kafka would forget consent"),
+            help: "set `cleanup.policy=compact` on it, without `delete`".to_owned(),
+        });
+    }
+    let kept_ms = delete_retention_ms.and_then(|text| text.parse::<u64>().ok());
+    if kept_ms.is_none_or(|kept_ms| kept_ms < MIN_DELETE_RETENTION_MS) {
+        faults.push(Finding {
+            message: format!("the consent topic `{topic}` keeps tombstones for less than an hour: an erasure could be missed"),
+            help: format!("set `delete.retention.ms` to {MIN_DELETE_RETENTION_MS} at least; Kafka's own default is a day"),
+        });
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consent_topic_is_compacted_and_keeps_tombstones() {
+        let faults = |cleanup, kept| consent_faults("c", cleanup, kept).len();
+        assert_eq!(faults(Some("compact"), Some("86400000")), 0);
+        assert_eq!(faults(Some("compact"), Some("3600000")), 0);
+        assert_eq!(faults(Some("compact,delete"), Some("86400000")), 1);
+        assert_eq!(faults(Some("compact"), Some("3599999")), 1);
+        assert_eq!(faults(None, None), 2);
+    }
+
+    #[test]
+    fn only_a_sink_or_quarantine_may_be_made() {
+        let missing = |role, create| {
+            let mut report = Report::default();
+            report.missing(&Wanted { topic: "t".to_owned(), role, create });
+            report.findings.len()
+        };
+        assert_eq!(missing(Role::Sink, true), 0);
+        assert_eq!(missing(Role::Sink, false), 1);
+        assert_eq!(missing(Role::Source, true), 1);
+        assert_eq!(missing(Role::Consent, true), 1);
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_there_is_a_finding() {
+        let cluster = ClusterSettings { brokers: vec!["127.0.0.1:1".to_owned()], properties: vec![] };
+        let wanted = [Wanted { topic: "t".to_owned(), role: Role::Source, create: false }];
+        let report = inspect(&cluster, &wanted, Duration::from_millis(100));
+        assert_eq!(report.findings.len(), 1, "{report:?}");
+        assert!(report.findings[0].message.starts_with("the cluster cannot be asked"));
+    }
+}

@@ -1,0 +1,262 @@
+//! A member of a pipeline's consumer group: which partitions it has, and where it begins.
+//!
+//! Where a partition begins is decided here, never by librdkafka: at the committed offset, without one at the
+//! first record there is. A group that is to begin at the end has the ends committed for it before anybody
+//! joins ([`begin_at_end`]), so that nothing that comes later, nor a partition that is added later, can be
+//! skipped. A committed offset outside of what the topic holds is a gap: the partition is assigned
+//! but paused, unless gaps are accepted.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::{ClientContext, TopicPartitionList};
+
+use super::client;
+use super::settings::ClusterSettings;
+
+const ASK_WITHIN: Duration = Duration::from_secs(10);
+/// How often a question about offsets is repeated within a rebalance.
+const TRIES: usize = 3;
+
+/// A topic and partition.
+pub type Place = (String, i32);
+
+/// Records that are gone before they were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where the group stood.
+    pub committed: i64,
+    /// The first offset there is.
+    pub low: i64,
+    /// The end.
+    pub high: i64,
+}
+
+impl Gap {
+    /// How many records are known to be missing.
+    pub fn records(&self) -> u64 {
+        u64::try_from(self.low - self.committed).unwrap_or(0)
+    }
+}
+
+/// What happened to the assignment.
+#[derive(Debug)]
+pub enum Event {
+    /// This partition is now ours, from this offset on.
+    Assigned(Place, i64, Option<Gap>),
+    /// This partition is no longer ours.
+    Revoked(Place),
+    /// The assignment could not be taken.
+    Failed(KafkaError),
+}
+
+/// The context of a member's consumer.
+#[derive(Debug)]
+pub struct Member {
+    accept_gap: bool,
+    events: Mutex<Vec<Event>>,
+}
+
+/// A consumer that is a member of `group`.
+pub fn join(
+    cluster: &ClusterSettings,
+    group: &str,
+    accept_gap: bool,
+    queued_kib: usize,
+) -> KafkaResult<BaseConsumer<Member>> {
+    let mut config = client::config(
+        cluster,
+        &[
+            ("group.id", group),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "false"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("check.crcs", "true"),
+        ],
+    );
+    for (name, value) in [
+        ("session.timeout.ms", "15000"),
+        ("queued.max.messages.kbytes", &queued_kib.clamp(1, 2_097_151).to_string()),
+        ("topic.metadata.refresh.interval.ms", "10000"),
+    ] {
+        if !client::is_set(cluster, name) {
+            config.set(name, value);
+        }
+    }
+    config.create_with_context(Member { accept_gap, events: Mutex::default() })
+}
+
+impl Member {
+    /// What happened since this was last asked.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, event: Event) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        let places: Vec<Place> = list.to_topic_map().into_keys().collect();
+        if places.is_empty() {
+            return consumer.incremental_assign(list);
+        }
+        let committed = retry(|| committed(consumer, &places))?;
+        let bounds = retry(|| bounds(consumer, &places))?;
+        let (mut assigned, mut paused) = (TopicPartitionList::new(), TopicPartitionList::new());
+        let mut events = Vec::new();
+        for place in places {
+            let (low, high) = bounds.get(&place).copied().unwrap_or_default();
+            let (topic, partition) = (place.0.as_str(), place.1);
+            let (from, gap) = match committed.get(&place) {
+                Some(committed) if (low..=high).contains(committed) => (*committed, None),
+                Some(committed) => (low, Some(Gap { committed: *committed, low, high })),
+                None => (low, None),
+            };
+            assigned.add_partition_offset(topic, partition, Offset::Offset(from))?;
+            if gap.is_some() && !self.accept_gap {
+                paused.add_partition(topic, partition);
+            }
+            events.push(Event::Assigned(place, from, gap));
+        }
+        consumer.incremental_assign(&assigned)?;
+        // A pause outlives an assignment in librdkafka.
+        consumer.resume(list)?;
+        consumer.pause(&paused)?;
+        events.into_iter().for_each(|event| self.tell(event));
+        Ok(())
+    }
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "consumer");
+    }
+}
+
+impl ConsumerContext for Member {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let done = if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(consumer, list)
+        } else {
+            list.to_topic_map().into_keys().for_each(|place| self.tell(Event::Revoked(place)));
+            consumer.incremental_unassign(list)
+        };
+        if let Err(error) = done {
+            self.tell(Event::Failed(error));
+        }
+    }
+}
+
+/// Has a group begin at the end of these topics: where it has no offset of a topic at all, the ends are
+/// committed for every partition. A group that has members has begun.
+pub fn begin_at_end(
+    cluster: &ClusterSettings,
+    group: &str,
+    topics: &BTreeMap<String, usize>,
+) -> KafkaResult<()> {
+    let consumer: BaseConsumer = client::config(cluster, &[("group.id", group)]).create()?;
+    for (topic, partitions) in topics {
+        let count = i32::try_from(*partitions).unwrap_or(i32::MAX);
+        let places: Vec<Place> = (0..count).map(|partition| (topic.clone(), partition)).collect();
+        if !retry(|| committed(&consumer, &places))?.is_empty() {
+            continue;
+        }
+        let mut ends = TopicPartitionList::new();
+        for ((topic, partition), (_, high)) in retry(|| bounds(&consumer, &places))? {
+            ends.add_partition_offset(&topic, partition, Offset::Offset(high))?;
+        }
+        match consumer.commit(&ends, CommitMode::Sync) {
+            Err(error) if is_joined(&error) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a commit from outside was refused because the group has members.
+fn is_joined(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::RebalanceInProgress
+        )
+    )
+}
+
+/// The committed offsets of those partitions that have one.
+pub fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    places: &[Place],
+) -> KafkaResult<BTreeMap<Place, i64>> {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (topic, partition) in places {
+        list.add_partition(topic, *partition);
+    }
+    let mut offsets = BTreeMap::new();
+    for element in consumer.committed_offsets(list, ASK_WITHIN)?.elements() {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            offsets.insert((element.topic().to_owned(), element.partition()), offset);
+        }
+    }
+    Ok(offsets)
+}
+
+/// The first offset and the end of each partition.
+pub fn bounds<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    places: &[Place],
+) -> KafkaResult<BTreeMap<Place, (i64, i64)>> {
+    let ask = |which: Offset| -> KafkaResult<BTreeMap<Place, i64>> {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (topic, partition) in places {
+            list.add_partition_offset(topic, *partition, which)?;
+        }
+        let mut found = BTreeMap::new();
+        for element in consumer.offsets_for_times(list, ASK_WITHIN)?.elements() {
+            element.error()?;
+            if let Offset::Offset(offset) = element.offset() {
+                found.insert((element.topic().to_owned(), element.partition()), offset);
+            }
+        }
+        Ok(found)
+    };
+    let (lows, highs) = (ask(Offset::Beginning)?, ask(Offset::End)?);
+    let both = lows.into_iter().filter_map(|(place, low)| {
+        let high = *highs.get(&place)?;
+        Some((place, (low, high)))
+    });
+    let both: BTreeMap<_, _> = both.collect();
+    if both.len() == places.len() {
+        return Ok(both);
+    }
+    Err(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable))
+}
+
+fn retry<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> KafkaResult<T> {
+    let mut answer = ask();
+    for _ in 1..TRIES {
+        if answer.is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        answer = ask();
+    }
+    answer
+}

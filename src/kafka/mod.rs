@@ -1,0 +1,11 @@
+//! Kafka: clients, the group, transactions, topics. Everything that knows librdkafka's ways.
+
+pub mod acl;
+pub mod client;
+pub mod inspect;
+pub mod member;
+pub mod partition;
+pub mod properties;
+pub mod settings;
+pub mod topics;
+pub mod writer;

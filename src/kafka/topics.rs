@@ -1,0 +1,128 @@
+//! What topics there are and how they are configured; and making one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::RDKafkaRespErr;
+use thiserror::Error;
+
+use super::client;
+use super::settings::ClusterSettings;
+
+/// How long a broker may take to answer.
+pub const ASK_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a topic cannot be asked about.
+#[derive(Debug, Error)]
+pub enum TopicError {
+    /// There is no such topic.
+    #[error("topic `{0}` does not exist")]
+    Missing(String),
+    /// The brokers do not answer, or not as they should.
+    #[error("{0}")]
+    Kafka(#[from] KafkaError),
+    /// The brokers refuse.
+    #[error("topic `{0}`: {1}")]
+    Refused(String, RDKafkaErrorCode),
+    /// No runtime for the request.
+    #[error("cannot start a runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// How many partitions a topic has.
+pub fn partitions<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    within: Duration,
+) -> Result<usize, TopicError> {
+    let metadata = consumer.fetch_metadata(Some(topic), within)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let missing = || TopicError::Missing(topic.to_owned());
+    let found = found.ok_or_else(missing)?;
+    match found.error() {
+        None if found.partitions().is_empty() => Err(missing()),
+        None => Ok(found.partitions().len()),
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Err(missing()),
+        Some(error) => Err(TopicError::Refused(topic.to_owned(), error.into())),
+    }
+}
+
+/// The end of every partition, in one request: the high watermark for a read_uncommitted client, the last
+/// stable offset for a read_committed one. A partition that does not answer is an error.
+pub fn ends<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: usize,
+    within: Duration,
+) -> Result<Vec<i64>, TopicError> {
+    let mut list = TopicPartitionList::with_capacity(partitions);
+    for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+        list.add_partition_offset(topic, partition, Offset::End)?;
+    }
+    let answers = consumer.offsets_for_times(list, within)?;
+    let mut ends = vec![-1; partitions];
+    for answer in answers.elements() {
+        answer.error()?;
+        let place = usize::try_from(answer.partition()).ok().and_then(|at| ends.get_mut(at));
+        if let (Some(place), Offset::Offset(end)) = (place, answer.offset()) {
+            *place = end;
+        }
+    }
+    if ends.iter().all(|end| *end >= 0) {
+        return Ok(ends);
+    }
+    Err(TopicError::Refused(topic.to_owned(), RDKafkaErrorCode::LeaderNotAvailable))
+}
+
+/// Administration over one client.
+pub struct Topics {
+    admin: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Topics {
+    /// A client for the cluster.
+    pub fn connect(cluster: &ClusterSettings) -> Result<Self, TopicError> {
+        let admin = client::config(cluster, &[]).create()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { admin, runtime })
+    }
+
+    /// A topic's configuration, every value in force.
+    pub fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, TopicError> {
+        let options = AdminOptions::new().request_timeout(Some(ASK_WITHIN));
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let answers = self.runtime.block_on(self.admin.describe_configs(&asked, &options))?;
+        let mut config = BTreeMap::new();
+        for answer in answers {
+            let resource = answer.map_err(|code| match code {
+                RDKafkaErrorCode::UnknownTopicOrPartition => TopicError::Missing(topic.to_owned()),
+                code => TopicError::Refused(topic.to_owned(), code),
+            })?;
+            let entries = resource.entries.into_iter();
+            config.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
+        }
+        Ok(config)
+    }
+
+    /// Makes a topic with so many partitions and the cluster's own replication. One that is there already
+    /// is fine.
+    pub fn create(&self, topic: &str, partitions: usize) -> Result<(), TopicError> {
+        let count = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let new = NewTopic::new(topic, count, TopicReplication::Fixed(-1));
+        let options = AdminOptions::new().operation_timeout(Some(ASK_WITHIN));
+        for made in self.runtime.block_on(self.admin.create_topics([&new], &options))? {
+            match made {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => return Err(TopicError::Refused(name, code)),
+            }
+        }
+        Ok(())
+    }
+}

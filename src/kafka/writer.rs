@@ -1,0 +1,364 @@
+//! Writing records and the offsets they stand for: in one transaction, or one after the other.
+//!
+//! librdkafka speaks the older transaction protocol, in which the end of one transaction can hit the next
+//! after a time-out. So a producer whose outcome is not known for certain is never used again: the error
+//! says [`Fault::Replace`], and a new one under the same id fences whatever is in flight.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, TopicPartitionList};
+use thiserror::Error;
+
+use super::client;
+use super::member::Member;
+use super::settings::ClusterSettings;
+use crate::time::Instant;
+
+/// How long readers wait at a transaction whose writer was killed.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long one call about a transaction may take.
+const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// How long writes may take to be acknowledged.
+const SETTLE_WITHIN: Duration = Duration::from_secs(12);
+
+/// What is to be done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The group is between two generations: everything is written, only the offsets are to be committed
+    /// again, once the group has said who owns them.
+    Again,
+    /// Abort the transaction, go back and do it again.
+    Abort,
+    /// Nothing is known for certain: make a new producer and ask what was committed.
+    Replace,
+    /// A newer process writes under this id: end.
+    Fenced,
+}
+
+/// Why records could not be written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// A call failed.
+    #[error("{error}")]
+    Kafka {
+        /// What librdkafka says.
+        error: KafkaError,
+        /// What is to be done.
+        fault: Fault,
+    },
+    /// Records were refused as too large: which of the transaction's records, by the number they were
+    /// sent with.
+    #[error("{} record(s) refused as too large", .0.len())]
+    TooLarge(Vec<usize>),
+    /// Records were refused.
+    #[error("a record was not taken: {0}")]
+    Refused(RDKafkaErrorCode),
+    /// No acknowledgement came in time.
+    #[error("no acknowledgement within {} s", SETTLE_WITHIN.as_secs())]
+    Unsettled,
+}
+
+impl WriteError {
+    /// What is to be done.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Kafka { fault, .. } => *fault,
+            Self::TooLarge(_) | Self::Refused(_) => Fault::Abort,
+            Self::Unsettled => Fault::Replace,
+        }
+    }
+}
+
+impl From<KafkaError> for WriteError {
+    fn from(error: KafkaError) -> Self {
+        let fault = classify(&error);
+        Self::Kafka { error, fault }
+    }
+}
+
+/// Sorts an error; whatever is not known to be harmless is not.
+fn classify(error: &KafkaError) -> Fault {
+    let KafkaError::Transaction(error) = error else { return Fault::Replace };
+    if error.is_fatal() && is_fencing(error.code()) {
+        Fault::Fenced
+    } else if !error.is_fatal() && error.txn_requires_abort() {
+        Fault::Abort
+    } else {
+        Fault::Replace
+    }
+}
+
+/// Sorts an error of a commit of offsets alone.
+fn between_generations(error: KafkaError) -> WriteError {
+    let again = matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+        )
+    );
+    WriteError::Kafka { error, fault: if again { Fault::Again } else { Fault::Replace } }
+}
+
+/// Whether an error says that somebody newer writes under this id.
+const fn is_fencing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
+    )
+}
+
+/// How a writer writes.
+#[derive(Clone, Debug)]
+pub struct WriterSettings {
+    /// `consentry/INSTANCE/PIPELINE/WORKER`; absent: without transactions.
+    pub transactional_id: Option<String>,
+    /// Bytes that may wait for acknowledgement.
+    pub buffer_bytes: usize,
+    /// The largest batch that every sink takes.
+    pub batch_bytes: usize,
+    /// One record a batch, so that a refusal concerns one record.
+    pub cautious: bool,
+}
+
+/// Counts acknowledgements.
+#[derive(Debug, Default)]
+pub struct Reports {
+    acknowledged: AtomicU64,
+    too_large: Mutex<Vec<usize>>,
+    refused: Mutex<Option<RDKafkaErrorCode>>,
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "producer");
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        match result {
+            Ok(_) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
+                self.too_large.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+            }
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+            }
+        }
+    }
+}
+
+/// A record to be written.
+#[derive(Debug)]
+pub struct Write<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The key; `None` is Kafka's null.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is Kafka's null.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since the epoch; `None`: now.
+    pub timestamp: Option<i64>,
+    /// The headers.
+    pub headers: OwnedHeaders,
+    /// The number it is reported by.
+    pub number: usize,
+}
+
+/// A producer and what it has sent since the last commit.
+pub struct Writer {
+    producer: BaseProducer<Reports>,
+    transactional: bool,
+    begun: Option<Instant>,
+    sent: u64,
+}
+
+impl Writer {
+    /// Makes a producer; with a transactional id, every older one of that id is fenced and its transaction
+    /// ended.
+    pub fn open(cluster: &ClusterSettings, settings: &WriterSettings) -> Result<Self, WriteError> {
+        let mut config = client::config(cluster, &[("enable.idempotence", "true"), ("acks", "all")]);
+        // A record's size is bounded by `max_record_bytes` and by what the sink takes, not by the client.
+        config.set("message.max.bytes", "1000000000");
+        config.set("batch.size", settings.batch_bytes.to_string());
+        if settings.cautious {
+            config.set("batch.num.messages", "1");
+        }
+        let buffer = (settings.buffer_bytes / 1024).max(1).to_string();
+        for (name, value) in [
+            ("linger.ms", "5"),
+            ("queue.buffering.max.kbytes", &buffer),
+            ("queue.buffering.max.messages", "0"),
+        ] {
+            if !client::is_set(cluster, name) {
+                config.set(name, value);
+            }
+        }
+        if let Some(id) = &settings.transactional_id {
+            config.set("transactional.id", id);
+            config.set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
+        }
+        let producer: BaseProducer<Reports> = config.create_with_context(Reports::default())?;
+        let transactional = settings.transactional_id.is_some();
+        if transactional {
+            producer.init_transactions(CALL_WITHIN)?;
+        }
+        Ok(Self { producer, transactional, begun: None, sent: 0 })
+    }
+
+    /// Begins, unless begun.
+    pub fn begin(&mut self) -> Result<(), WriteError> {
+        if self.begun.is_none() {
+            if self.transactional {
+                self.producer.begin_transaction().map_err(|error| self.sort(error))?;
+            }
+            self.begun = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Hands a record over. Waits where the buffer is full.
+    pub fn send(&mut self, write: Write<'_>) -> Result<(), WriteError> {
+        self.begin()?;
+        let began = Instant::now();
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(write.topic, write.number)
+                .partition(write.partition)
+                .headers(write.headers);
+        record.key = write.key;
+        record.payload = write.value;
+        record.timestamp = write.timestamp;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => {
+                    self.sent += 1;
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    if began.elapsed() > SETTLE_WITHIN {
+                        return Err(WriteError::Unsettled);
+                    }
+                    self.producer.poll(Duration::from_millis(1));
+                    record = back;
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), back)) => {
+                    return Err(WriteError::TooLarge(vec![back.delivery_opaque]));
+                }
+                // After a refusal nothing more is taken: what was refused says more than this.
+                Err((error, _)) => {
+                    return Err(match self.settle() {
+                        Err(refusal @ WriteError::TooLarge(_)) => refusal,
+                        Ok(()) | Err(_) => self.sort(error),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Sorts an error. Once a producer is fenced every call only says that it is beyond repair: what it
+    /// died of, the client knows.
+    fn sort(&self, error: KafkaError) -> WriteError {
+        let died = self.producer.client().fatal_error();
+        let fenced = died.is_some_and(|(code, _)| is_fencing(code));
+        let fault = if fenced { Fault::Fenced } else { classify(&error) };
+        WriteError::Kafka { error, fault }
+    }
+
+    fn refused(&self, code: RDKafkaErrorCode) -> WriteError {
+        match self.sort(KafkaError::MessageProduction(code)) {
+            error if error.fault() == Fault::Fenced => error,
+            _other => WriteError::Refused(code),
+        }
+    }
+
+    /// Serves acknowledgements without waiting.
+    pub fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Waits until every record is acknowledged.
+    fn settle(&mut self) -> Result<(), WriteError> {
+        let began = Instant::now();
+        while self.producer.in_flight_count() > 0 {
+            if began.elapsed() > SETTLE_WITHIN {
+                return Err(WriteError::Unsettled);
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        let reports = self.producer.context();
+        let too_large =
+            std::mem::take(&mut *reports.too_large.lock().unwrap_or_else(PoisonError::into_inner));
+        let refused = reports.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let acknowledged = reports.acknowledged.swap(0, Ordering::Relaxed);
+        let sent = std::mem::take(&mut self.sent);
+        match refused {
+            _ if !too_large.is_empty() => Err(WriteError::TooLarge(too_large)),
+            Some(code) => Err(self.refused(code)),
+            None if acknowledged != sent => Err(WriteError::Unsettled),
+            None => Ok(()),
+        }
+    }
+
+    /// Commits everything sent, and the offsets of what it was made from.
+    pub fn commit(
+        &mut self,
+        consumer: &BaseConsumer<Member>,
+        offsets: &TopicPartitionList,
+    ) -> Result<(), WriteError> {
+        self.begin()?;
+        self.settle()?;
+        if self.transactional {
+            let group =
+                consumer.group_metadata().ok_or(WriteError::Refused(RDKafkaErrorCode::UnknownGroup))?;
+            let sent = self.producer.send_offsets_to_transaction(offsets, &group, CALL_WITHIN);
+            sent.map_err(|error| self.sort(error))?;
+            self.producer.commit_transaction(CALL_WITHIN).map_err(|error| self.sort(error))?;
+        } else {
+            consumer.commit(offsets, CommitMode::Sync).map_err(between_generations)?;
+        }
+        self.begun = None;
+        Ok(())
+    }
+
+    /// Aborts what was begun. Without transactions, what was sent stays sent.
+    pub fn abort(&mut self) -> Result<(), WriteError> {
+        // Aborting while the first record is on its way can end the producer: wait for it.
+        let settled = self.settle();
+        if self.begun.is_some() && self.transactional {
+            self.producer.abort_transaction(CALL_WITHIN).map_err(|error| self.sort(error))?;
+        }
+        self.begun = None;
+        match settled {
+            Err(WriteError::Unsettled) => Err(WriteError::Unsettled),
+            Ok(()) | Err(WriteError::TooLarge(_) | WriteError::Refused(_) | WriteError::Kafka { .. }) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// How long the transaction is open.
+    pub fn age(&self) -> Option<Duration> {
+        self.begun.map(Instant::elapsed)
+    }
+}

@@ -1,0 +1,53 @@
+//! Consentry stands in a Kafka stream: it reads customer-data events, looks each person up in an in-memory
+//! consent cache that a consent-change topic keeps current, and forwards only what that person permits.
+//!
+//! # The map
+//!
+//! One house, eleven floors; a room uses only the floors below it (`tests/tidy.rs` sees to that).
+//!
+//! | floor | rooms |
+//! | --- | --- |
+//! | 0 | [`time`]: what time it is, asked in one place |
+//! | 1 | [`record`]: a record as it came · [`consent`]: subjects, grants, **the decision**, permits |
+//! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON and Protobuf ⇄ what they mean |
+//! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state |
+//! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: the barrier's trait |
+//! | 5 | [`kafka`]: clients, the group, transactions, topics |
+//! | 6 | [`sink`]: topics, and the quarantine |
+//! | 7 | [`follower`]: consent topic → cache, the barrier · [`pipeline`]: **the line** |
+//! | 8 | [`admin`]: metrics, readiness, the status page |
+//! | 9 | [`config`]: as written → as each room wants it |
+//! | 10 | [`app`]: build, run, stop; explain · [`broker`]: the embedded one, for the demonstration |
+//! | 11 | [`cli`]: one file a command |
+//!
+//! Floors 0 to 3 compute: no threads, no clock, no client library, no logging. They return values; the
+//! floors above count and log them.
+//!
+//! # The way of a record
+//!
+//! [`pipeline`] fetches a batch, waits at the barrier that [`follower`] keeps, and asks
+//! [`pipeline::judge`], which reads the record ([`wire::json`]), looks its subjects up ([`cache`]) and has
+//! [`consent::judge`] decide. What is permitted becomes a [`consent::Permitted`], after its field actions
+//! ([`transform`]) a [`consent::Cleared`], and only that can be handed to a [`sink`]. Every record ends in
+//! one of four ways ([`consent::End`]) for one of a closed list of reasons ([`consent::Reason`]).
+//!
+//! To know how it works, read [`pipeline`], then `consent/decide.rs`, then [`follower`].
+
+pub mod admin;
+pub mod app;
+pub mod broker;
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod consent;
+pub mod follower;
+pub mod kafka;
+pub mod pipeline;
+pub mod policy;
+pub mod record;
+pub mod sink;
+pub mod source;
+pub mod telemetry;
+pub mod time;
+pub mod transform;
+pub mod wire;

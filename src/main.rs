@@ -1,0 +1,5 @@
+//! The `consentry` command.
+
+fn main() -> std::process::ExitCode {
+    consentry::cli::main()
+}

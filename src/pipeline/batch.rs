@@ -1,0 +1,72 @@
+//! A batch: messages fetched together, and a record's view of one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use smallvec::SmallVec;
+
+use crate::record::{Header, Record};
+use crate::time::Timestamp;
+
+/// Messages fetched together, in order per partition.
+#[derive(Default)]
+pub struct Fetched<'c> {
+    messages: Vec<BorrowedMessage<'c>>,
+    bytes: usize,
+}
+
+impl<'c> Fetched<'c> {
+    /// Adds a message.
+    pub fn push(&mut self, message: BorrowedMessage<'c>) {
+        self.bytes += message.payload_len() + message.key_len();
+        self.messages.push(message);
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The bytes of keys and values.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes = 0;
+    }
+
+    /// The messages, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &BorrowedMessage<'c>> {
+        self.messages.iter()
+    }
+}
+
+/// A message as a record. The flag says whether its headers could be read: the client panics at a header
+/// name that is not UTF-8, and such a record must not take the worker with it.
+pub fn record<'m>(message: &'m BorrowedMessage<'_>) -> (Record<'m>, bool) {
+    let headers = message.headers().map(|headers| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let all = headers.iter().map(|header| (header.key, header.value));
+            all.collect::<SmallVec<[Header<'m>; 8]>>()
+        }))
+    });
+    let readable = !matches!(headers, Some(Err(_)));
+    let record = Record {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key(),
+        value: message.payload(),
+        headers: headers.and_then(Result::ok).unwrap_or_default(),
+        timestamp: message.timestamp().to_millis().map(Timestamp),
+    };
+    (record, readable)
+}

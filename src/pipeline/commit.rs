@@ -1,0 +1,217 @@
+//! Committing what was done, and undoing what cannot be committed.
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+
+use super::batch::Fetched;
+use super::{End, Worker};
+use crate::kafka::member::committed;
+use crate::kafka::writer::{Fault, TRANSACTION_TIMEOUT, WriteError};
+use crate::telemetry::Cause;
+use crate::time::Instant;
+use rdkafka::message::Message;
+
+pub(super) const SEEK_WITHIN: Duration = Duration::from_secs(10);
+/// How long the group has to settle before offsets are committed again.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// So long nothing comes before the group's place is committed as it is.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// So often in a row it goes back at once.
+const PATIENT_FAILURES: u32 = 3;
+/// How often a producer is made anew before the worker starts over.
+const TRIES: u32 = 5;
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// Everything is committed, or there was nothing.
+    Committed,
+    /// The group is between two generations: the same is to be committed again.
+    NotYet,
+    /// Everything since the last commit was undone and is read again.
+    WentBack,
+}
+
+impl Worker<'_> {
+    /// Commits everything since the last commit: records, counts and offsets, or none of them. If it had to go
+    /// back, whatever was fetched meanwhile will be fetched again.
+    pub(super) fn commit(&mut self) -> Result<Done, End> {
+        if self.open.is_empty() {
+            return Ok(Done::Committed);
+        }
+        if let Err(mismatch) = self.tally.conserves(self.open.read) {
+            self.abort()?;
+            return Err(mismatch.into());
+        }
+        let began = Instant::now();
+        let offsets = self.open.offsets()?;
+        match self.writer.commit(&self.consumer, &offsets) {
+            Ok(()) => {
+                self.line.committed(began.elapsed(), self.open.oldest_ms);
+                self.count()?;
+                Ok(Done::Committed)
+            }
+            Err(error) if error.fault() == Fault::Again => {
+                tracing::debug!(pipeline = self.line.name(), worker = self.number, %error, "commits again");
+                std::thread::sleep(AGAIN_AFTER);
+                Ok(Done::NotYet)
+            }
+            Err(error) => {
+                self.recover(error)?;
+                Ok(Done::WentBack)
+            }
+        }
+    }
+
+    /// Commits while a fetched batch waits. What it holds is fetched still, unless everything was undone: then
+    /// it will be fetched again, and must not be judged twice.
+    pub(super) fn commit_before(&mut self, fetched: &mut Fetched<'_>) -> Result<(), End> {
+        match self.commit()? {
+            Done::WentBack => fetched.clear(),
+            Done::Committed | Done::NotYet => {
+                for message in fetched.messages() {
+                    self.open.fetched(message.topic(), message.partition(), message.offset());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where nothing has come for a while, commits where the group stands already. A process that has been
+    /// replaced by a newer one of its name learns it by that, and the coordinator does not forget a producer
+    /// that has nothing to write.
+    pub(super) fn keep_place(&mut self) -> Result<(), End> {
+        if !self.open.is_empty() || self.kept.elapsed() < KEEP_EVERY || !self.line.is_transactional() {
+            return Ok(());
+        }
+        self.kept = Instant::now();
+        let standing = self.open.standing()?;
+        if standing.count() == 0 {
+            return Ok(());
+        }
+        self.writer.commit(&self.consumer, &standing).or_else(|error| self.recover(error))
+    }
+
+    /// Where going back does not help, takes readiness away and goes slower.
+    pub(super) fn pause_after_failures(&mut self, error: &WriteError) {
+        self.failures += 1;
+        if self.failures <= PATIENT_FAILURES {
+            return;
+        }
+        self.line.block(Cause::Worker(self.line.name().to_owned(), self.number), error.to_string());
+        let pause = AGAIN_AFTER * 2_u32.pow(self.failures.min(9));
+        let began = Instant::now();
+        while began.elapsed() < pause && !self.line.is_stopping() {
+            std::thread::sleep(AGAIN_AFTER);
+        }
+    }
+
+    /// What was committed is counted.
+    fn count(&mut self) -> Result<(), End> {
+        self.line.count(&mut self.tally, self.open.read);
+        self.open.committed();
+        self.kept = Instant::now();
+        self.oversized.clear();
+        if std::mem::take(&mut self.failures) > PATIENT_FAILURES {
+            self.line.clear(&Cause::Worker(self.line.name().to_owned(), self.number));
+        }
+        if std::mem::take(&mut self.cautious) {
+            self.writer = self.line.open_writer(self.number, false)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be done about an error. A transaction that was open for longer than its time-out was
+    /// ended by the coordinator, which looks as if somebody had taken over.
+    pub(super) fn fault_of(&self, error: &WriteError) -> Fault {
+        let timed_out = self.writer.age().is_some_and(|age| age >= TRANSACTION_TIMEOUT);
+        match error.fault() {
+            Fault::Fenced if timed_out => Fault::Replace,
+            fault @ (Fault::Again | Fault::Fenced | Fault::Abort | Fault::Replace) => fault,
+        }
+    }
+
+    /// After a refusal for size: asks the sinks for their limits again, and a new producer sends one record
+    /// at a time; a record that is refused then is set aside when it is read again.
+    pub(super) fn learn_sizes(&mut self, error: &WriteError) -> Result<Option<Fault>, End> {
+        let WriteError::TooLarge(numbers) = error else { return Ok(None) };
+        if std::mem::replace(&mut self.cautious, true) {
+            let refused = numbers.iter().filter_map(|number| self.open.origins.get(*number));
+            self.oversized.extend(refused.cloned());
+            return Ok(None);
+        }
+        self.line.learn_limits()?;
+        Ok(Some(Fault::Replace))
+    }
+
+    /// Aborts what was begun and goes back to where it began.
+    pub(super) fn abort(&mut self) -> Result<(), End> {
+        self.line.aborted();
+        match self.writer.abort() {
+            Ok(()) => self.go_back(),
+            Err(error) if self.fault_of(&error) == Fault::Fenced => Err(End::Fenced),
+            Err(error) => {
+                tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, "cannot abort");
+                self.replace()
+            }
+        }
+    }
+
+    /// Reads again everything since the last commit.
+    pub(super) fn go_back(&mut self) -> Result<(), End> {
+        let firsts = self.open.firsts()?;
+        let assigned = self.consumer.assignment()?;
+        let mut list = rdkafka::TopicPartitionList::new();
+        for element in firsts.elements() {
+            if assigned.find_partition(element.topic(), element.partition()).is_some() {
+                list.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+            }
+        }
+        if list.count() > 0 {
+            let sought = self.consumer.seek_partitions(list, SEEK_WITHIN)?;
+            sought.elements().iter().try_for_each(|element| element.error())?;
+        }
+        self.tally.clear();
+        self.open.close();
+        Ok(())
+    }
+
+    /// Makes a new producer. What the old one left open is ended by that, one way or the other: which way,
+    /// the committed offsets tell.
+    pub(super) fn replace(&mut self) -> Result<(), End> {
+        self.line.replaced();
+        let mut pause = Duration::from_millis(100);
+        let mut tries = 0;
+        self.writer = loop {
+            match self.line.open_writer(self.number, self.cautious) {
+                Ok(writer) => break writer,
+                Err(error) if tries == TRIES || self.line.is_stopping() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, "no new producer yet");
+                    std::thread::sleep(pause);
+                    pause *= 2;
+                    tries += 1;
+                }
+            }
+        };
+        let places = self.open.judged_places();
+        if places.is_empty() {
+            return self.go_back();
+        }
+        let stands = committed(&self.consumer, &places)?;
+        if !self.open.is_what_stands(&stands) {
+            return self.go_back();
+        }
+        // It was committed after all. What was fetched and not judged is read again.
+        let mut list = self.open.offsets()?;
+        for element in self.open.firsts()?.elements() {
+            if list.find_partition(element.topic(), element.partition()).is_none() {
+                list.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+            }
+        }
+        self.count()?;
+        self.consumer.seek_partitions(list, SEEK_WITHIN)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! One record, every route: what is checked before deciding, the decision, and the fields.
+//!
+//! Pure but for its buffers. `run` and `explain` both come through here and nowhere else.
+
+use std::sync::Arc;
+
+use super::subject;
+use crate::cache::View;
+use crate::consent::{
+    Batch, Cleared, Grounds, Identities, Judged, Matcher, Question, Reason, judge as decide,
+};
+use crate::policy::rules::{Needs, Route, Rules};
+use crate::policy::when::Seen;
+use crate::record::Record;
+use crate::time::Timestamp;
+use crate::transform::{Outgoing, Reducer};
+use crate::wire::json::{Fault, Slots, scan};
+
+/// What became of one record at one route.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one lives at a time, and a box would be an allocation a record"
+)]
+pub enum Outcome<'batch, 'm> {
+    /// It goes to the route's sink.
+    Forwarded {
+        /// What the sink gets.
+        cleared: Cleared<'batch, Outgoing<'m>>,
+        /// `permitted`, `reduced` or `exempt`.
+        reason: Reason,
+    },
+    /// The person does not permit it.
+    Dropped(Reason),
+    /// It waits.
+    Held {
+        /// Why.
+        reason: Reason,
+        /// Until then.
+        until: Timestamp,
+    },
+    /// It cannot be decided, or not be reduced.
+    Quarantined(Reason),
+    /// It does not concern the route.
+    NotRouted,
+}
+
+/// Decides the records of one pipeline. One a worker: its buffers are reused.
+#[derive(Debug)]
+pub struct Judge {
+    rules: Arc<Rules>,
+    max_record_bytes: usize,
+    max_depth: usize,
+    matchers: Vec<Option<Matcher>>,
+    reducer: Reducer,
+    identities: Identities,
+}
+
+/// A record that passed what is checked before deciding.
+struct Read<'a, 'm> {
+    record: &'a Record<'m>,
+    text: Option<&'m str>,
+    slots: Slots<'m>,
+}
+
+/// What is found out about a record only when a route asks, and then kept for the others.
+#[derive(Default)]
+struct Asked {
+    subject: Option<Result<Option<Timestamp>, Reason>>,
+    seen: Option<Seen>,
+}
+
+impl Judge {
+    /// For the pipeline with these rules.
+    pub fn new(rules: Arc<Rules>, max_record_bytes: usize, max_depth: usize) -> Self {
+        let matcher = |route: &Route| match &route.needs {
+            Needs::Consent(requirement) => Some(Matcher::new(Arc::clone(requirement))),
+            Needs::Nothing(_) => None,
+        };
+        Self {
+            matchers: rules.routes.iter().map(matcher).collect(),
+            reducer: Reducer::new(Arc::clone(&rules)),
+            rules,
+            max_record_bytes,
+            max_depth,
+            identities: Identities::default(),
+        }
+    }
+
+    /// The rules it judges by.
+    pub const fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// The partition and offset of the consent record that the last record decided was decided by.
+    pub fn consent_offset(&self) -> Option<(i32, i64)> {
+        self.identities.consent_offset()
+    }
+
+    /// Judges one record and gives what became of it at each route, in the order of the configuration.
+    pub fn record<'batch, 'm>(
+        &mut self,
+        batch: &'batch Batch,
+        view: &View<'_>,
+        record: &Record<'m>,
+        mut each: impl FnMut(usize, Outcome<'batch, 'm>, Option<(i32, i64)>),
+    ) {
+        let rules = Arc::clone(&self.rules);
+        self.identities.clear();
+        match self.read(record) {
+            Err(reason) => {
+                for index in 0..rules.routes.len() {
+                    each(index, Outcome::Quarantined(reason), None);
+                }
+            }
+            Ok(read) => {
+                let mut asked = Asked::default();
+                for (index, route) in rules.routes.iter().enumerate() {
+                    let outcome = self.route(batch, view, &read, index, route, &mut asked);
+                    each(index, outcome, self.identities.consent_offset());
+                }
+            }
+        }
+    }
+
+    /// What is checked of the record as a whole.
+    fn read<'a, 'm>(&self, record: &'a Record<'m>) -> Result<Read<'a, 'm>, Reason> {
+        if record.size() > self.max_record_bytes {
+            return Err(Reason::TooLarge);
+        }
+        let (text, slots) =
+            match record.value {
+                Some(value) => {
+                    let (text, slots) = scan(value, &self.rules.tree, self.rules.slots, self.max_depth)
+                        .map_err(|fault| match fault {
+                            Fault::Malformed => Reason::Malformed,
+                            Fault::TooDeep => Reason::TooDeep,
+                            Fault::Ambiguous => Reason::Ambiguous,
+                        })?;
+                    (Some(text), slots)
+                }
+                None if record.is_deletion() => (None, Slots::new()),
+                None => return Err(Reason::Malformed),
+            };
+        if subject::is_ambiguous(&self.rules, record) {
+            return Err(Reason::Ambiguous);
+        }
+        Ok(Read { record, text, slots })
+    }
+
+    fn route<'batch, 'm>(
+        &mut self,
+        batch: &'batch Batch,
+        view: &View<'_>,
+        read: &Read<'_, 'm>,
+        index: usize,
+        route: &Route,
+        asked: &mut Asked,
+    ) -> Outcome<'batch, 'm> {
+        if read.record.is_deletion() && route.pass_tombstones {
+            return self.clear(decide(batch, read, Question::Deletion), route);
+        }
+        if let Some(when) = &route.when {
+            let seen = asked.seen.get_or_insert_with(|| Seen::new(read.record, read.text));
+            match when.holds(seen) {
+                Some(true) => {}
+                Some(false) => return Outcome::NotRouted,
+                None => return Outcome::Quarantined(Reason::WhenFailed),
+            }
+        }
+        if let Needs::Nothing(level) = route.needs {
+            return self.clear(decide(batch, read, Question::Nothing { level }), route);
+        }
+        let resolved = *asked.subject.get_or_insert_with(|| {
+            subject::resolve(&self.rules, read.record, &read.slots, view, &mut self.identities)
+        });
+        let occurred_at = match resolved {
+            Ok(occurred_at) => occurred_at,
+            Err(reason) => return Outcome::Quarantined(reason),
+        };
+        let words = view.cache().words();
+        if let Some(Some(matcher)) = self.matchers.get_mut(index) {
+            matcher.learn(words);
+        }
+        let Some(Some(matcher)) = self.matchers.get(index) else {
+            return Outcome::Dropped(Reason::NoConsent);
+        };
+        let (terms, identities) = (&self.rules.terms, &self.identities);
+        let question = Question::Consent { matcher, words, terms, occurred_at, identities };
+        self.clear(decide(batch, read, question), route)
+    }
+
+    fn clear<'batch, 'm>(&self, judged: Judged<'batch, &Read<'_, 'm>>, route: &Route) -> Outcome<'batch, 'm> {
+        let permitted = match judged {
+            Judged::Permitted(permitted) => permitted,
+            Judged::Held { reason, until, .. } => return Outcome::Held { reason, until },
+            Judged::Dropped { reason, .. } => return Outcome::Dropped(reason),
+        };
+        let reduce =
+            |read: &Read<'_, 'm>, grounds| self.reducer.reduce(read.record, read.text, grounds, route.key);
+        match permitted.clear(reduce) {
+            Ok(cleared) => {
+                let reason = match cleared.grounds() {
+                    Grounds::Consent { .. } if cleared.record().reduced => Reason::Reduced,
+                    Grounds::Consent { .. } => Reason::Permitted,
+                    Grounds::Exempt { .. } | Grounds::Deletion => Reason::Exempt,
+                };
+                Outcome::Forwarded { cleared, reason }
+            }
+            Err(_failed) => Outcome::Quarantined(Reason::TransformFailed),
+        }
+    }
+}

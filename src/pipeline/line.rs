@@ -1,0 +1,337 @@
+//! What the workers of one pipeline share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use metrics::{Counter, Histogram};
+use rdkafka::consumer::BaseConsumer;
+use thiserror::Error;
+
+use super::settings::{Delivery, LineLimits, LineSettings, PipelineSettings, Start};
+use crate::kafka::client;
+use crate::kafka::member;
+use crate::kafka::settings::{ClusterSettings, TopicSettings};
+use crate::kafka::topics::{self, ASK_WITHIN, TopicError, Topics};
+use crate::kafka::writer::{WriteError, Writer, WriterSettings};
+use crate::policy::rules::Rules;
+use crate::sink::kafka::Target;
+use crate::source::Barrier;
+use crate::telemetry::{Cause, Health, Metric, Tally, Totals};
+use crate::time::{Clock, Timestamp};
+
+/// What a broker takes unless a topic says otherwise (`message.max.bytes`).
+const DEFAULT_MAX_BYTES: usize = 1_048_588;
+
+/// Why a pipeline's topics cannot be used.
+#[derive(Debug, Error)]
+pub enum LineError {
+    /// Topics to write to are missing.
+    #[error("{0}: to be written to and not there: create them, or write `create: true` beside their names")]
+    MissingSinks(String),
+    /// A topic cannot be asked about.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+}
+
+/// What a line is made of.
+pub struct Parts {
+    /// The pipeline.
+    pub settings: PipelineSettings,
+    /// Its rules.
+    pub rules: Arc<Rules>,
+    /// How every line runs.
+    pub line: LineSettings,
+    /// The cluster.
+    pub cluster: ClusterSettings,
+    /// The process's name.
+    pub instance: String,
+    /// The policy's hash.
+    pub policy_hash: String,
+    /// What workers wait at.
+    pub barrier: Box<dyn Barrier>,
+    /// The process's readiness.
+    pub health: Health,
+    /// What the pipeline has done.
+    pub totals: Arc<Totals>,
+    /// The process's clock.
+    pub clock: Arc<Clock>,
+    /// Set when the process is to stop.
+    pub stopping: Arc<AtomicBool>,
+    /// Whether topics' configurations can be asked for; the embedded broker has none to tell.
+    pub asks_limits: bool,
+}
+
+/// One pipeline, as its workers share it.
+pub struct Line {
+    parts: Arc<Parts>,
+    sources: BTreeMap<String, usize>,
+    /// One a route, then the quarantine.
+    targets: RwLock<Vec<Target>>,
+    counts: Counts,
+}
+
+struct Counts {
+    barrier_wait: Histogram,
+    commit: Histogram,
+    end_to_end: Histogram,
+    batches: Counter,
+    committed: Counter,
+    aborted: Counter,
+    replaced: Counter,
+    gap: Counter,
+    assigned: Counter,
+    revoked: Counter,
+}
+
+impl Line {
+    /// Looks at the pipeline's topics and makes those that it may make.
+    pub fn build(parts: Arc<Parts>) -> Result<Self, LineError> {
+        let consumer: BaseConsumer =
+            client::config(&parts.cluster, &[]).create().map_err(TopicError::from)?;
+        let count = |topic: &str| topics::partitions(&consumer, topic, ASK_WITHIN);
+        let mut sources = BTreeMap::new();
+        for topic in &parts.settings.topics {
+            sources.insert(topic.clone(), count(topic)?);
+        }
+        let most = sources.values().copied().max().unwrap_or(1);
+        let admin = Topics::connect(&parts.cluster)?;
+        let (mut targets, mut missing) = (Vec::new(), Vec::new());
+        for topic in parts.settings.sinks.iter().chain([&parts.settings.quarantine]) {
+            match existing(count, &admin, topic, most) {
+                Ok(partitions) => {
+                    targets.push(Target {
+                        topic: topic.name.clone(),
+                        partitions,
+                        max_bytes: DEFAULT_MAX_BYTES,
+                    });
+                }
+                Err(TopicError::Missing(name)) => missing.push(format!("`{name}`")),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(LineError::MissingSinks(missing.join(", ")));
+        }
+        if parts.settings.start == Start::Latest {
+            member::begin_at_end(&parts.cluster, &parts.settings.group, &sources)
+                .map_err(TopicError::from)?;
+        }
+        let pipeline = parts.settings.rules.name.clone();
+        let line = Self { counts: Counts::new(&pipeline), parts, sources, targets: RwLock::new(targets) };
+        line.learn_limits()?;
+        Ok(line)
+    }
+
+    /// Asks how large a record each sink takes. Where that may not be asked, the default stands, and a
+    /// refusal is found out by trying.
+    pub fn learn_limits(&self) -> Result<(), LineError> {
+        if !self.parts.asks_limits {
+            return Ok(());
+        }
+        let admin = Topics::connect(&self.parts.cluster)?;
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        for target in targets.iter_mut() {
+            match admin.config(&target.topic) {
+                Ok(config) => {
+                    let max = config.get("max.message.bytes").and_then(|bytes| bytes.parse().ok());
+                    target.max_bytes = max.unwrap_or(DEFAULT_MAX_BYTES);
+                }
+                Err(error) => {
+                    tracing::warn!(topic = target.topic, %error, "cannot ask for `max.message.bytes`")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a worker's producer.
+    pub fn open_writer(&self, worker: usize, cautious: bool) -> Result<Writer, WriteError> {
+        let smallest =
+            self.targets().iter().map(|target| target.max_bytes).min().unwrap_or(DEFAULT_MAX_BYTES);
+        let id = format!("consentry/{}/{}/{worker}", self.parts.instance, self.name());
+        let settings = WriterSettings {
+            transactional_id: self.is_transactional().then_some(id),
+            buffer_bytes: self.limits().in_flight_bytes / 2,
+            batch_bytes: smallest.min(1_000_000),
+            cautious,
+        };
+        Writer::open(&self.parts.cluster, &settings)
+    }
+
+    fn targets(&self) -> std::sync::RwLockReadGuard<'_, Vec<Target>> {
+        self.targets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sink of a route.
+    pub fn target(&self, route: usize) -> Option<Target> {
+        self.targets().get(route).cloned()
+    }
+
+    /// The quarantine.
+    pub fn quarantine(&self) -> Target {
+        let name = self.parts.settings.quarantine.name.clone();
+        let missing = Target { topic: name, partitions: 1, max_bytes: DEFAULT_MAX_BYTES };
+        self.targets().last().cloned().unwrap_or(missing)
+    }
+
+    /// How many partitions a source topic had when the line was built.
+    pub fn source_partitions(&self, topic: &str) -> usize {
+        self.sources.get(topic).copied().unwrap_or(0)
+    }
+
+    /// The names of a route's purposes that permit, joined by commas.
+    pub fn purposes(&self, route: usize, bits: u64) -> String {
+        self.rules().purposes(route, bits).join(",")
+    }
+
+    /// The pipeline's name.
+    pub fn name(&self) -> &str {
+        &self.parts.settings.rules.name
+    }
+
+    /// The pipeline's settings.
+    pub fn settings(&self) -> &PipelineSettings {
+        &self.parts.settings
+    }
+
+    /// The pipeline's rules.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.parts.rules
+    }
+
+    /// The limits of a batch.
+    pub fn limits(&self) -> &LineLimits {
+        &self.parts.line.limits
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &ClusterSettings {
+        &self.parts.cluster
+    }
+
+    /// The policy's hash.
+    pub fn policy_hash(&self) -> &str {
+        &self.parts.policy_hash
+    }
+
+    /// What workers wait at.
+    pub fn barrier(&self) -> &dyn Barrier {
+        &*self.parts.barrier
+    }
+
+    /// How many workers it has.
+    pub fn workers(&self) -> usize {
+        self.parts.line.workers
+    }
+
+    /// How long records gather before they are committed.
+    pub fn commit_interval(&self) -> Duration {
+        self.parts.line.commit_interval
+    }
+
+    /// Whether records and offsets are committed in one transaction.
+    pub fn is_transactional(&self) -> bool {
+        self.parts.line.delivery == Delivery::ExactlyOnce
+    }
+
+    /// Whether records that are gone are passed over.
+    pub fn accepts_gaps(&self) -> bool {
+        self.parts.line.accept_gap
+    }
+
+    /// Whether the process is to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.parts.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// Raises a cause not to be ready.
+    pub fn block(&self, cause: Cause, detail: String) {
+        self.parts.health.block(cause, detail);
+    }
+
+    /// Takes a cause away.
+    pub fn clear(&self, cause: &Cause) {
+        self.parts.health.clear(cause);
+    }
+}
+
+/// What is counted beside the four ends.
+impl Line {
+    /// A commit took so long; the oldest of its records is from then.
+    pub(super) fn committed(&self, took: Duration, oldest_ms: Option<i64>) {
+        self.counts.commit.record(took.as_secs_f64());
+        self.counts.committed.increment(1);
+        self.counts.batches.increment(1);
+        if let Some(age) = oldest_ms.and_then(|ms| u64::try_from(self.now().0 - ms).ok()) {
+            self.counts.end_to_end.record(Duration::from_millis(age).as_secs_f64());
+        }
+    }
+
+    /// Counts the records of a commit.
+    pub(super) fn count(&self, tally: &mut Tally, read: u64) {
+        tally.flush(&self.parts.totals, read);
+    }
+
+    /// A batch waited so long for the barrier.
+    pub(super) fn waited(&self, took: Duration) {
+        self.counts.barrier_wait.record(took.as_secs_f64());
+    }
+
+    pub(super) fn aborted(&self) {
+        self.counts.aborted.increment(1);
+    }
+
+    pub(super) fn replaced(&self) {
+        self.counts.replaced.increment(1);
+    }
+
+    pub(super) fn missed(&self, records: u64) {
+        self.counts.gap.increment(records);
+    }
+
+    pub(super) fn rebalanced(&self, event: &str) {
+        let count = if event == "assigned" { &self.counts.assigned } else { &self.counts.revoked };
+        count.increment(1);
+    }
+}
+
+impl Counts {
+    fn new(pipeline: &str) -> Self {
+        Self {
+            barrier_wait: Metric::BarrierWait.histogram(&[pipeline]),
+            commit: Metric::Commit.histogram(&[]),
+            end_to_end: Metric::EndToEnd.histogram(&[pipeline]),
+            batches: Metric::Batches.counter(&[pipeline]),
+            committed: Metric::Transactions.counter(&[pipeline, "committed"]),
+            aborted: Metric::Transactions.counter(&[pipeline, "aborted"]),
+            replaced: Metric::ProducerReplaced.counter(&[pipeline]),
+            gap: Metric::GapRecords.counter(&[pipeline]),
+            assigned: Metric::Rebalances.counter(&[pipeline, "assigned"]),
+            revoked: Metric::Rebalances.counter(&[pipeline, "revoked"]),
+        }
+    }
+}
+
+/// The partitions of a topic to write to, which is made if it may be.
+fn existing(
+    count: impl Fn(&str) -> Result<usize, TopicError>,
+    admin: &Topics,
+    topic: &TopicSettings,
+    partitions: usize,
+) -> Result<usize, TopicError> {
+    match count(&topic.name) {
+        Err(TopicError::Missing(_)) if topic.create => {
+            tracing::info!(topic = topic.name, partitions, "making a topic");
+            admin.create(&topic.name, partitions)?;
+            Ok(partitions)
+        }
+        other => other,
+    }
+}

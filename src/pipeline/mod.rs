@@ -1,0 +1,176 @@
+//! The line: what happens to a record, from top to bottom.
+//!
+//! One [`Worker`] is one OS thread, one member of the consumer group, one producer, one loop:
+//!
+//! ```text
+//! fetch a batch → wait for the barrier → judge (pure) → write → tally → commit
+//! ```
+//!
+//! More cores are more workers, more machines are more processes of the same group; there is no other
+//! mechanism. What a worker has done since its last commit is `Open`: if anything goes wrong, or a partition
+//! goes to somebody else, all of it is aborted and the input is read again from where it began. Nothing is
+//! counted, and no offset moves, but by a commit.
+//!
+//! Where a dropped record's reason comes from: `judge` asks `consent::decide`; the reason it gives is what
+//! `tally` counts, what the header says and what `explain` prints.
+
+mod batch;
+mod commit;
+mod end;
+mod fetch;
+pub mod judge;
+pub mod line;
+mod open;
+pub mod settings;
+pub mod subject;
+mod write;
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::BaseConsumer;
+
+use crate::consent::Batch;
+use crate::kafka::member::{self, Member, Place};
+use crate::kafka::writer::{Fault, WriteError, Writer};
+use crate::telemetry::Tally;
+use crate::time::Instant;
+use batch::Fetched;
+pub use end::End;
+use judge::Judge;
+use line::Line;
+use open::{Open, Origin};
+
+/// How long a worker waits in one go before it looks whether it is to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How often a worker that waits for the barrier looks what the group says.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// One thread of a pipeline.
+pub struct Worker<'l> {
+    line: &'l Line,
+    number: usize,
+    consumer: Arc<BaseConsumer<Member>>,
+    writer: Writer,
+    judge: Judge,
+    tally: Tally,
+    open: Open,
+    /// Partitions that are ours but stand still because records of theirs are gone.
+    gaps: BTreeSet<Place>,
+    /// Records that a sink has refused as too large, until the commit that sets them aside.
+    oversized: HashSet<Origin>,
+    /// One record a batch, to find out which is too large.
+    cautious: bool,
+    /// The brokers of the source did not answer.
+    is_cut_off: bool,
+    /// Nothing is fetched while a batch waits for the barrier.
+    is_paused: bool,
+    /// How often in a row it went back without a commit.
+    failures: u32,
+    /// When it last committed anything.
+    kept: Instant,
+}
+
+impl<'l> Worker<'l> {
+    /// Joins the group and makes the producer, which ends whatever an older one of its id left open.
+    pub fn start(line: &'l Line, number: usize) -> Result<Self, End> {
+        let settings = line.settings();
+        let queued_kib = line.limits().in_flight_bytes / 2048;
+        let writer = line.open_writer(number, false)?;
+        let consumer = member::join(line.cluster(), &settings.group, line.accepts_gaps(), queued_kib)?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        rdkafka::consumer::Consumer::subscribe(&consumer, &topics)?;
+        let limits = line.limits();
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            writer,
+            judge: Judge::new(Arc::clone(line.rules()), limits.max_record_bytes, limits.max_depth),
+            tally: Tally::new(line.rules().routes.len()),
+            open: Open::default(),
+            gaps: BTreeSet::new(),
+            oversized: HashSet::new(),
+            cautious: false,
+            is_cut_off: false,
+            is_paused: false,
+            failures: 0,
+            kept: Instant::now(),
+            line,
+            number,
+        })
+    }
+
+    /// Works until it is told to stop, then commits what it has begun.
+    pub fn run(&mut self) -> Result<(), End> {
+        // The messages of a batch borrow the consumer, not the worker.
+        let consumer = Arc::clone(&self.consumer);
+        while !self.line.is_stopping() {
+            let mut fetched = Fetched::default();
+            self.fetch(&consumer, &mut fetched)?;
+            if fetched.is_empty() {
+                self.keep_place()?;
+            } else {
+                self.decide(&consumer, fetched)?;
+            }
+            if self.writer.age().is_some_and(|age| age >= self.line.commit_interval()) {
+                self.commit()?;
+            }
+        }
+        self.commit().map(drop)
+    }
+
+    /// Waits until the cache is fresh enough for a batch, then judges and writes it.
+    fn decide<'c>(
+        &mut self,
+        consumer: &'c BaseConsumer<Member>,
+        mut fetched: Fetched<'c>,
+    ) -> Result<(), End> {
+        let line = self.line;
+        let barrier = line.barrier();
+        let mut claim = barrier.claim();
+        let mut looked = Instant::now();
+        let view = loop {
+            if let Some(view) = claim.wait(PATIENCE) {
+                break view;
+            }
+            if line.is_stopping() {
+                return Ok(());
+            }
+            // What is begun must not wait for the barrier: its transaction would time out.
+            if self.writer.age().is_some_and(|age| age >= line.commit_interval()) {
+                self.commit_before(&mut fetched)?;
+            }
+            if looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                if self.keep_membership(consumer, &mut fetched)? {
+                    claim = barrier.claim();
+                }
+            }
+            if fetched.is_empty() {
+                return self.read_on(consumer);
+            }
+        };
+        line.waited(claim.age());
+        drop(claim);
+        let batch = Batch::open(line.now());
+        let written = self
+            .writer
+            .begin()
+            .and_then(|()| fetched.messages().try_for_each(|message| self.record(&batch, &view, message)));
+        drop(view);
+        self.read_on(consumer)?;
+        written.or_else(|error| self.recover(error))
+    }
+
+    /// After a failed write: aborts or replaces the producer, and reads again what was not committed.
+    fn recover(&mut self, error: WriteError) -> Result<(), End> {
+        let fault = self.learn_sizes(&error)?.unwrap_or_else(|| self.fault_of(&error));
+        tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, ?fault, "going back");
+        self.pause_after_failures(&error);
+        match fault {
+            Fault::Fenced => Err(End::Fenced),
+            Fault::Abort | Fault::Again => self.abort(),
+            Fault::Replace => self.replace(),
+        }
+    }
+}

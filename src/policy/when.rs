@@ -1,0 +1,331 @@
+//! Which records concern a route: a CEL expression over `value`, `headers`, `key` and `topic`.
+//!
+//! An expression is part of the configuration and trusted; the record is not. So that no record can make
+//! one expensive, an expression may walk a list once but not nest walks, a regular expression must be
+//! written out, and a walk over a record whose number of values times its bytes is over [`MAX_WORK`] fails.
+//! A failure is no answer: the record is quarantined for that route.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use cel::common::ast::{Expr, IdedExpr, LiteralValue};
+use cel::objects::Key;
+use cel::{Context, Env, ExecutionError, Program, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use thiserror::Error;
+
+use crate::record::Record;
+
+/// The most characters of an expression.
+const MAX_SOURCE: usize = 4096;
+/// The most work a walk may be: values in the record × bytes of its value.
+pub const MAX_WORK: usize = 100_000_000;
+const VARIABLES: [&str; 4] = ["value", "headers", "key", "topic"];
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct When {
+    program: Program,
+    walks: bool,
+    reads_value: bool,
+}
+
+/// Why an expression cannot be used.
+#[derive(Debug, Error)]
+pub enum WhenError {
+    /// It does not parse.
+    #[error("not a CEL expression: {0}")]
+    Syntax(String),
+    /// It is longer than 4,096 characters.
+    #[error("an expression has at most 4096 characters")]
+    TooLong,
+    /// It names something that is not there.
+    #[error("unknown variable `{0}`: an expression sees `value`, `headers`, `key` and `topic`")]
+    UnknownVariable(String),
+    /// It calls something that is not there.
+    #[error("unknown function `{0}`: CEL's standard functions can be used")]
+    UnknownFunction(String),
+    /// A regular expression that does not compile.
+    #[error("`{0}` is no regular expression")]
+    BadPattern(String),
+    /// A walk within a walk.
+    #[error(
+        "`all`, `exists`, `exists_one`, `map` and `filter` cannot be nested: a record could make it slow"
+    )]
+    Nested,
+    /// A regular expression that is not a literal.
+    #[error("the pattern of `matches` must be written out in the expression")]
+    OpenPattern,
+}
+
+impl When {
+    /// Compiles an expression.
+    pub fn compile(source: &str) -> Result<Self, WhenError> {
+        if source.chars().count() > MAX_SOURCE {
+            return Err(WhenError::TooLong);
+        }
+        let program = Program::compile(source).map_err(|errors| {
+            let text = errors.to_string();
+            WhenError::Syntax(text.lines().next().unwrap_or_default().to_owned())
+        })?;
+        let walks = walk_depth(program.expression())?;
+        let mut bound = Vec::new();
+        bound_names(program.expression(), &mut bound);
+        let references = program.references();
+        let known = |name: &str| VARIABLES.contains(&name) || bound.iter().any(|own| own == name);
+        if let Some(name) = references.variables().into_iter().find(|name| !known(name)) {
+            return Err(WhenError::UnknownVariable(name.to_owned()));
+        }
+        if let Some(name) = references.functions().into_iter().find(|name| !is_function(name)) {
+            return Err(WhenError::UnknownFunction(name.to_owned()));
+        }
+        let reads_value = references.variables().contains(&"value");
+        drop(references);
+        Ok(Self { program, walks: walks > 0, reads_value })
+    }
+
+    /// Whether the record concerns the route; `None`: the expression failed or is no boolean.
+    pub fn holds(&self, seen: &Seen) -> Option<bool> {
+        if (self.walks && seen.work > MAX_WORK) || (self.reads_value && seen.unreadable) {
+            return None;
+        }
+        let mut context = standard();
+        for (name, value) in VARIABLES.iter().zip([&seen.value, &seen.headers, &seen.key, &seen.topic]) {
+            context.add_variable_from_value(*name, value.clone());
+        }
+        match self.program.execute(&context) {
+            Ok(Value::Bool(holds)) => Some(holds),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+/// CEL's standard functions, and no variable.
+fn standard() -> Context<'static, 'static> {
+    static STANDARD: OnceLock<Arc<Env>> = OnceLock::new();
+    Context::with_env(Arc::clone(STANDARD.get_or_init(|| Arc::new(Env::stdlib()))))
+}
+
+/// Whether a function of this name can be called, with whatever arguments. Operators have names that no
+/// identifier has.
+fn is_function(name: &str) -> bool {
+    let word = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    let plain = word && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let call = |source: String| Program::compile(&source).map(|program| program.execute(&standard()));
+    let is_there = |source| !matches!(call(source), Ok(Err(ExecutionError::UndeclaredReference(_))));
+    !plain || is_there(format!("{name}()")) || is_there(format!("''.{name}('')"))
+}
+
+/// Whether a literal is a regular expression that compiles.
+fn is_pattern(literal: &LiteralValue) -> bool {
+    let LiteralValue::String(pattern) = literal else { return false };
+    let mut context = standard();
+    context.add_variable_from_value("pattern", pattern.inner().to_owned());
+    let program = Program::compile("''.matches(pattern)");
+    matches!(program.map(|program| program.execute(&context)), Ok(Ok(_)))
+}
+
+/// A record as expressions see it.
+#[derive(Debug)]
+pub struct Seen {
+    value: Value,
+    headers: Value,
+    key: Value,
+    topic: Value,
+    work: usize,
+    /// A number is out of range: an expression that reads the value fails.
+    unreadable: bool,
+}
+
+impl Seen {
+    /// Shows a record whose value is this JSON text, or null for a deletion. Of a header that is there
+    /// several times the last one counts; what is not UTF-8 is bytes.
+    pub fn new(record: &Record<'_>, text: Option<&str>) -> Self {
+        let parsed = text.map(serde_json::from_str::<Json>);
+        let unreadable = matches!(parsed, Some(Err(_)));
+        let value = parsed.and_then(Result::ok).map_or(Value::Null, |Json(value)| value);
+        let parts = |text: &str| text.bytes().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() + 1;
+        let values = text.map_or(0, parts);
+        let bytes = |bytes: Option<&[u8]>| match bytes.map(std::str::from_utf8) {
+            None => Value::Null,
+            Some(Ok(text)) => Value::from(text),
+            Some(Err(_)) => Value::Bytes(Arc::new(bytes.unwrap_or_default().to_vec())),
+        };
+        let headers: HashMap<Key, Value> =
+            record.headers.iter().map(|(name, value)| (Key::from(*name), bytes(*value))).collect();
+        Self {
+            value,
+            headers: Value::from(headers),
+            key: bytes(record.key),
+            topic: Value::from(record.topic),
+            work: values.saturating_mul(text.map_or(0, str::len)),
+            unreadable,
+        }
+    }
+}
+
+/// How deep walks are nested: 0 or 1.
+fn walk_depth(expression: &IdedExpr) -> Result<u8, WhenError> {
+    let deepest = |parts: &mut dyn Iterator<Item = &IdedExpr>| {
+        let depths: Result<Vec<_>, _> = parts.map(walk_depth).collect();
+        Ok(depths?.into_iter().max().unwrap_or(0))
+    };
+    match &expression.expr {
+        Expr::Comprehension(walk) => {
+            let within = [&walk.accu_init, &walk.loop_cond, &walk.loop_step, &walk.result];
+            if deepest(&mut within.into_iter())? > 0 {
+                return Err(WhenError::Nested);
+            }
+            Ok(walk_depth(&walk.iter_range)?.max(1))
+        }
+        Expr::Call(call) => {
+            let pattern = call.args.last().map(|pattern| &pattern.expr);
+            match pattern {
+                _ if call.func_name != "matches" => {}
+                Some(Expr::Literal(literal)) if is_pattern(literal) => {}
+                Some(Expr::Literal(literal)) => return Err(WhenError::BadPattern(format!("{literal:?}"))),
+                Some(_) | None => return Err(WhenError::OpenPattern),
+            }
+            deepest(&mut call.target.iter().map(|target| &**target).chain(&call.args))
+        }
+        Expr::List(list) => deepest(&mut list.elements.iter()),
+        Expr::Select(select) => walk_depth(&select.operand),
+        Expr::Map(map) => deepest(&mut entries(&map.entries).into_iter()),
+        Expr::Struct(made) => deepest(&mut entries(&made.entries).into_iter()),
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Ok(0),
+    }
+}
+
+fn entries(all: &[cel::common::ast::IdedEntryExpr]) -> Vec<&IdedExpr> {
+    use cel::common::ast::EntryExpr;
+    all.iter()
+        .flat_map(|entry| match &entry.expr {
+            EntryExpr::StructField(field) => vec![&field.value],
+            EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+        })
+        .collect()
+}
+
+/// The names that walks bind.
+fn bound_names(expression: &IdedExpr, names: &mut Vec<String>) {
+    match &expression.expr {
+        Expr::Comprehension(walk) => {
+            names.extend([walk.iter_var.clone(), walk.accu_var.clone()]);
+            names.extend(walk.iter_var2.clone());
+            for part in [&walk.iter_range, &walk.accu_init, &walk.loop_cond, &walk.loop_step, &walk.result] {
+                bound_names(part, names);
+            }
+        }
+        Expr::Call(call) => {
+            for part in call.target.iter().map(|target| &**target).chain(&call.args) {
+                bound_names(part, names);
+            }
+        }
+        Expr::List(list) => list.elements.iter().for_each(|part| bound_names(part, names)),
+        Expr::Select(select) => bound_names(&select.operand, names),
+        Expr::Map(map) => entries(&map.entries).into_iter().for_each(|part| bound_names(part, names)),
+        Expr::Struct(made) => entries(&made.entries).into_iter().for_each(|part| bound_names(part, names)),
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+    }
+}
+
+/// JSON as a CEL value: integers stay integers.
+struct Json(Value);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Build;
+        impl<'de> Visitor<'de> for Build {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json(Value::Null))
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+                Ok(Json(Value::Bool(value)))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+                Ok(Json(Value::Int(value)))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+                Ok(Json(i64::try_from(value).map_or(Value::UInt(value), Value::Int)))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+                Ok(Json(Value::Float(value)))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+                Ok(Json(Value::from(value)))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Json, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Json(value)) = all.next_element()? {
+                    list.push(value);
+                }
+                Ok(Json(Value::List(Arc::new(list))))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Json, A::Error> {
+                let mut map: HashMap<Key, Value> = HashMap::new();
+                while let Some((name, Json(value))) = all.next_entry::<String, Json>()? {
+                    map.insert(Key::from(name), value);
+                }
+                Ok(Json(Value::from(map)))
+            }
+        }
+        from.deserialize_any(Build)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(source: &str, value: &str) -> Option<bool> {
+        let headers = smallvec::smallvec![("type", Some(&b"x"[..]))];
+        let record = Record { key: Some(b"k"), topic: "shop", headers, ..Record::default() };
+        When::compile(source).unwrap().holds(&Seen::new(&record, Some(value)))
+    }
+
+    #[test]
+    fn sees_value_headers_key_and_topic() {
+        assert_eq!(ask("value.type != 'heartbeat'", r#"{"type":"order"}"#), Some(true));
+        assert_eq!(ask("value.n > 3 && value.f < 2.5", r#"{"n":4,"f":2.25}"#), Some(true));
+        assert_eq!(ask("headers.type == 'x' && key == 'k' && topic == 'shop'", "{}"), Some(true));
+        assert_eq!(ask("has(value.a) && value.a.exists(x, x == 2)", r#"{"a":[1,2]}"#), Some(true));
+    }
+
+    #[test]
+    fn what_fails_or_is_no_boolean_is_no_answer() {
+        assert_eq!(ask("value.missing == 1", "{}"), None);
+        assert_eq!(ask("value.n", r#"{"n":1}"#), None);
+        assert_eq!(ask("value.a == 1", r#"{"a":1,"n":1e999}"#), None);
+        assert_eq!(ask("topic == 'shop'", r#"{"a":1,"n":1e999}"#), Some(true));
+        assert_eq!(ask("value.n + 'x' == 'x'", r#"{"n":1}"#), None);
+    }
+
+    #[test]
+    fn refuses_what_a_record_could_make_slow() {
+        let refused = |source: &str| When::compile(source).unwrap_err().to_string();
+        assert!(refused("value.a.all(x, value.b.exists(y, y == x))").contains("nested"));
+        assert!(refused("value.a.matches(value.b)").contains("written out"));
+        assert!(refused("user.id == 1").contains("unknown variable `user`"));
+        assert!(refused("value.a ==").contains("not a CEL expression"));
+        assert!(refused("foo(value)").contains("unknown function `foo`"));
+        assert!(refused("value.a.startWith('x')").contains("unknown function `startWith`"));
+        assert!(refused("value.a.matches('(')").contains("no regular expression"));
+        for fine in [
+            "value.a.startsWith('x') && value.a.endsWith('x') && value.a.contains('x')",
+            "size(value.a) > 0 && value.a.size() > 0 && value.a.matches('^a+$')",
+            "string(value.n) == '1' && int(value.s) == 1 && double(value.s) > 0.5 && has(value.n)",
+            "value.n in [1, 2] && !(value.n == 3) && (value.n > 1 ? true : false) && -value.n < 0",
+        ] {
+            assert!(When::compile(fine).is_ok(), "{fine}: {:?}", When::compile(fine).err());
+        }
+        assert!(refused(&"1+".repeat(3000)).contains("4096"));
+        let big = format!(r#"{{"a":[{}1]}}"#, "1,".repeat(30_000));
+        assert_eq!(ask("value.a.all(x, x == 1)", &big), None, "too much work");
+        assert_eq!(ask("value.a[0] == 1", &big), Some(true), "no walk");
+    }
+}

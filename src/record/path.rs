@@ -1,0 +1,83 @@
+//! JSON Pointers (RFC 6901), in which a segment `*` stands for every element of an array or member of an
+//! object.
+
+use thiserror::Error;
+
+/// One step down.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Segment {
+    /// A member's name, or an element's index.
+    Name(String),
+    /// Every member or element.
+    Every,
+}
+
+/// Where in a value something stands. The empty path is the value itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path(Vec<Segment>);
+
+/// Why a pointer cannot be read.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PathError {
+    /// It does not begin with a slash.
+    #[error("a JSON Pointer begins with `/`: write `/{0}`")]
+    NoSlash(String),
+    /// A tilde that escapes nothing.
+    #[error("`~` must be written `~0`, and `/` within a name `~1`")]
+    BadEscape,
+}
+
+impl Path {
+    /// Reads a pointer as written.
+    pub fn parse(pointer: &str) -> Result<Self, PathError> {
+        if pointer.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let Some(rest) = pointer.strip_prefix('/') else {
+            return Err(PathError::NoSlash(pointer.to_owned()));
+        };
+        rest.split('/').map(segment).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The steps, outermost first.
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
+    /// Whether it may stand for several places.
+    pub fn has_every(&self) -> bool {
+        self.0.contains(&Segment::Every)
+    }
+}
+
+fn segment(text: &str) -> Result<Segment, PathError> {
+    if text == "*" {
+        return Ok(Segment::Every);
+    }
+    let bad = text.split('~').skip(1).any(|after| !after.starts_with(['0', '1']));
+    if bad {
+        return Err(PathError::BadEscape);
+    }
+    Ok(Segment::Name(text.replace("~1", "/").replace("~0", "~")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_names_escapes_and_stars() {
+        let path = Path::parse("/a~1b/*/~01//0").unwrap();
+        let name = |text: &str| Segment::Name(text.to_owned());
+        assert_eq!(path.segments(), [name("a/b"), Segment::Every, name("~1"), name(""), name("0")]);
+        assert!(path.has_every());
+        assert!(Path::parse("").unwrap().segments().is_empty());
+    }
+
+    #[test]
+    fn says_how_to_write_it() {
+        assert_eq!(Path::parse("user/id"), Err(PathError::NoSlash("user/id".to_owned())));
+        assert_eq!(Path::parse("/a~2"), Err(PathError::BadEscape));
+        assert_eq!(Path::parse("/a~"), Err(PathError::BadEscape));
+    }
+}

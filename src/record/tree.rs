@@ -1,0 +1,149 @@
+//! Every path a pipeline reads or labels, as one tree, so that a value is walked once for all of them.
+
+use smallvec::SmallVec;
+
+use super::path::{Path, Segment};
+
+/// The number of a place in the tree.
+pub type NodeId = usize;
+
+/// The places a value stands at: one by name, and one more for each `*` that covers it.
+pub type Places = SmallVec<[NodeId; 4]>;
+
+/// A tree of paths. Place 0 is the whole value.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    names: Vec<(String, NodeId)>,
+    every: Option<NodeId>,
+    slot: Option<usize>,
+    labels: Vec<usize>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl Tree {
+    /// What stands at `path` is read into the slot returned: `fresh`, or the one it has already.
+    pub fn read(&mut self, path: &Path, fresh: usize) -> usize {
+        let at = self.grow(path);
+        self.nodes.get_mut(at).map_or(fresh, |node| *node.slot.get_or_insert(fresh))
+    }
+
+    /// What stands at `path` bears this label.
+    pub fn label(&mut self, path: &Path, label: usize) {
+        let at = self.grow(path);
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.labels.push(label);
+        }
+    }
+
+    /// The whole value's places.
+    pub fn root(&self) -> Places {
+        SmallVec::from_slice(&[0])
+    }
+
+    /// Whether something below these places is read or labelled.
+    pub fn goes_on(&self, places: &[NodeId]) -> bool {
+        self.at(places).any(|node| !node.names.is_empty() || node.every.is_some())
+    }
+
+    /// The slots that what stands here is read into.
+    pub fn slots<'a>(&'a self, places: &'a [NodeId]) -> impl Iterator<Item = usize> + 'a {
+        self.at(places).filter_map(|node| node.slot)
+    }
+
+    /// The labels that what stands here bears.
+    pub fn labels<'a>(&'a self, places: &'a [NodeId]) -> impl Iterator<Item = usize> + 'a {
+        self.at(places).flat_map(|node| node.labels.iter().copied())
+    }
+
+    /// The places of the member with this name, already unescaped.
+    pub fn member(&self, places: &[NodeId], name: &str) -> Places {
+        self.step(places, |own| own == name)
+    }
+
+    /// The places of the element with this index.
+    pub fn element(&self, places: &[NodeId], index: usize) -> Places {
+        self.step(places, |own| is_index(own, index))
+    }
+
+    fn step(&self, places: &[NodeId], is: impl Fn(&str) -> bool) -> Places {
+        let mut below = Places::new();
+        for node in self.at(places) {
+            below.extend(node.names.iter().filter(|(name, _)| is(name)).map(|(_, at)| *at));
+            below.extend(node.every);
+        }
+        below
+    }
+
+    fn at<'a>(&'a self, places: &'a [NodeId]) -> impl Iterator<Item = &'a Node> + 'a {
+        places.iter().filter_map(|at| self.nodes.get(*at))
+    }
+
+    /// The place at `path`, made where it is missing.
+    fn grow(&mut self, path: &Path) -> NodeId {
+        path.segments().iter().fold(0, |at, segment| {
+            let fresh = self.nodes.len();
+            let Some(node) = self.nodes.get_mut(at) else { return at };
+            let found = match segment {
+                Segment::Every => node.every,
+                Segment::Name(name) => node.names.iter().find(|(own, _)| own == name).map(|(_, at)| *at),
+            };
+            if let Some(found) = found {
+                return found;
+            }
+            match segment {
+                Segment::Every => node.every = Some(fresh),
+                Segment::Name(name) => node.names.push((name.clone(), fresh)),
+            }
+            self.nodes.push(Node::default());
+            fresh
+        })
+    }
+}
+
+/// Whether `name` is this index as RFC 6901 writes it: no sign, no leading zero.
+fn is_index(name: &str, index: usize) -> bool {
+    let canonical = name == "0" || !name.starts_with(['0', '+']);
+    canonical && name.parse() == Ok(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(paths: &[&str]) -> Tree {
+        let mut tree = Tree::default();
+        for (slot, path) in paths.iter().enumerate() {
+            tree.read(&Path::parse(path).unwrap(), slot);
+        }
+        tree
+    }
+
+    #[test]
+    fn a_value_stands_at_every_place_that_covers_it() {
+        let tree = tree(&["/items/*/id", "/items/0/id", "/items"]);
+        let items = tree.member(&tree.root(), "items");
+        assert_eq!(tree.slots(&items).collect::<Vec<_>>(), [2]);
+        let first = tree.member(&tree.element(&items, 0), "id");
+        assert_eq!(tree.slots(&first).collect::<Vec<_>>(), [1, 0]);
+        let second = tree.member(&tree.element(&items, 1), "id");
+        assert_eq!(tree.slots(&second).collect::<Vec<_>>(), [0]);
+        assert!(tree.member(&tree.root(), "other").is_empty());
+        assert!(!tree.goes_on(&first) && tree.goes_on(&items));
+    }
+
+    #[test]
+    fn an_index_has_one_form() {
+        assert!(is_index("0", 0) && is_index("10", 10));
+        assert!(!is_index("00", 0) && !is_index("+1", 1) && !is_index("01", 1) && !is_index("-", 0));
+    }
+}

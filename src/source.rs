@@ -1,0 +1,23 @@
+//! What the line needs of whoever keeps consent fresh: a barrier.
+//!
+//! The line knows nothing of how the cache is filled. It takes a claim for what it has fetched, waits, and
+//! gets a view of the cache, or not yet.
+
+use std::time::Duration;
+
+use crate::cache::View;
+
+/// Stands between fetching a batch and deciding it.
+pub trait Barrier: Send + Sync {
+    /// Makes a claim for everything that has been fetched by now.
+    fn claim<'c>(&'c self) -> Box<dyn Claim<'c> + 'c>;
+}
+
+/// A batch's claim to a cache no older than its fetch.
+pub trait Claim<'c> {
+    /// Waits for at most `patience` until the cache is fresh enough. `None`: not yet.
+    fn wait(&mut self, patience: Duration) -> Option<View<'c>>;
+
+    /// How long ago the claim was made.
+    fn age(&self) -> Duration;
+}

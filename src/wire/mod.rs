@@ -1,0 +1,9 @@
+//! Bytes ⇄ what they mean: JSON values, and consent records in JSON and Protobuf.
+//!
+//! Whatever the bytes are, these functions return; what cannot be read is said to be so, in words that
+//! never quote it.
+
+pub mod change;
+mod change_json;
+mod change_proto;
+pub mod json;

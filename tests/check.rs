@@ -1,0 +1,102 @@
+//! `consentry check` and `consentry schema` as a user runs them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use consentry::broker::Broker;
+use serde_json::Value as Json;
+
+fn consentry(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_consentry")).current_dir(folder).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// A small configuration for brokers at `brokers`.
+fn written(folder: &Path, name: &str, brokers: &str, more: &str) {
+    let text = format!(
+        "version: 1\ninstance: gate-1\nkafka: {{brokers: [\"{brokers}\"]}}\nconsent: {{topic: consents}}\n\
+         policy: {{purposes: {{analytics: {{}}}}}}\n{more}\
+         pipelines:\n  - name: shop\n    from: {{topics: [events]}}\n    subject: [{{type: user_id, key: true}}]\n    \
+         quarantine: {{topic: aside, create: true}}\n    routes:\n      - name: analytics\n        \
+         require: {{purposes: {{all: [analytics]}}}}\n        to: {{kafka: {{topic: out}}}}\n"
+    );
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+#[test]
+fn a_good_file_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "good.yaml", "b:9092", "");
+    let output = consentry(folder.path(), &["check", "good.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stdout(&output).starts_with("ok: good.yaml: 1 pipeline, 1 route, policy "),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn problems_go_to_stderr_and_exit_78() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "good.yaml", "b:9092", "");
+    written(folder.path(), "bad.yaml", "b:9092", "wrokers: 2\n");
+    let output = consentry(folder.path(), &["check", "bad.yaml", "good.yaml"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("--> bad.yaml:6:1"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("did you mean `workers`?"));
+    assert!(stdout(&output).starts_with("ok: good.yaml"));
+}
+
+#[test]
+fn programs_read_json() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "bad.yaml", "b:9092", "wrokers: 2\n");
+    let output = consentry(folder.path(), &["check", "--output", "json", "bad.yaml", "missing.yaml"]);
+    assert_eq!(output.status.code(), Some(78));
+    let json: Json = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(json["ok"], false);
+    let problem = &json["files"][0]["problems"][0];
+    assert_eq!((&problem["line"], &problem["column"]), (&Json::from(6), &Json::from(1)));
+    assert_eq!(problem["message"], "unknown key `wrokers`");
+    assert_eq!(json["files"][1]["problems"][0]["line"], Json::Null);
+}
+
+#[test]
+fn online_asks_the_cluster() {
+    let broker = Broker::start().unwrap();
+    broker.create("events", 3).unwrap();
+    broker.create("consents", 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "c.yaml", &broker.bootstrap(), "");
+    let output = consentry(folder.path(), &["check", "--online", "--output", "json", "c.yaml"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let json: Json = serde_json::from_str(stdout(&output)).unwrap();
+    let online = &json["files"][0]["online"];
+    let partitions = |index: usize| online["topics"][index]["partitions"].clone();
+    assert_eq!((partitions(0), partitions(1), partitions(2)), (Json::from(1), Json::from(3), Json::Null));
+    let messages: Vec<&str> =
+        online["findings"].as_array().unwrap().iter().filter_map(|found| found["message"].as_str()).collect();
+    // The embedded broker tells no topic's settings, and a check that is blind says so.
+    let blind = "the settings of the consent topic `consents` cannot be read";
+    assert_eq!(messages, [blind, "sink topic `out` is not there"]);
+    let acls = online["acls"].as_array().unwrap();
+    assert!(acls.iter().any(|acl| acl["name"] == "consentry/gate-1/" && acl["pattern"] == "prefixed"));
+}
+
+#[test]
+fn schemas_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let json: Json = serde_json::from_str(stdout(&consentry(folder.path(), &["schema"]))).unwrap();
+    assert_eq!(json["title"], "Consentry configuration");
+    let proto = consentry(folder.path(), &["schema", "--proto"]);
+    assert!(stdout(&proto).contains("message ConsentRecord"), "{}", stdout(&proto));
+}

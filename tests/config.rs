@@ -1,0 +1,295 @@
+//! What a configuration may say, and what is told of one that may not.
+
+use consentry::config::{self, Given, Problems, Ready, Secrets};
+use serde_json::Value as Json;
+
+mod faults;
+
+use faults::{FAULTS, GOOD};
+
+fn parse(text: &str) -> Result<Ready, Problems> {
+    config::parse("c.yaml", text, Given { secrets: Secrets::Skip, instance: None })
+}
+
+/// Each problem as `LINE:COLUMN MESSAGE`.
+fn told(text: &str) -> Vec<String> {
+    let Err(problems) = parse(text) else { return Vec::new() };
+    let one =
+        |problem: &config::Problem| format!("{}:{} {}", problem.at.line, problem.at.column, problem.message);
+    problems.iter().map(one).collect()
+}
+
+#[test]
+fn each_fault_is_one_problem_in_its_place() {
+    assert_eq!(told(GOOD), Vec::<String>::new());
+    for (old, new, want) in FAULTS {
+        assert_eq!(GOOD.matches(old).count(), 1, "`{old}` must stand there once");
+        let told = told(&GOOD.replacen(old, new, 1));
+        assert_eq!(told, [*want], "`{new}` in place of `{old}`");
+    }
+}
+
+#[test]
+fn fifteen_faults_are_fifteen_problems() {
+    let text = include_str!("config/fifteen.yaml");
+    let told = told(text);
+    let want: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("#! ")).map(|(_, want)| want).collect();
+    let without_place: Vec<&str> =
+        told.iter().filter_map(|told| told.split_once(' ')).map(|(_, told)| told).collect();
+    assert_eq!(without_place, want);
+    let marked = text.lines().enumerate().filter(|(_, line)| line.contains("#! "));
+    for ((index, _), told) in marked.zip(&told) {
+        assert!(told.starts_with(&format!("{}:", index + 1)), "{told} should be on line {}", index + 1);
+    }
+    assert_eq!(told.len(), 15);
+}
+
+#[test]
+fn what_is_no_mapping_is_one_problem() {
+    for (text, want) in [
+        ("", "the file is empty"),
+        ("# nothing\n", "the file is empty"),
+        ("- a\n", "the file holds no mapping"),
+        ("text", "the file holds no mapping"),
+    ] {
+        let told = told(text);
+        assert_eq!(told, [format!("0:0 {want}")], "{text}");
+    }
+    for text in
+        ["version: [1\npolicy: {}\n", "a: b: c\n", "a: 1\n\tb: 2\n", "{version: 1}\n---\n{version: 1}\n"]
+    {
+        let told = told(text);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("this is no YAML") && !told[0].starts_with("0:"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let load =
+        |name: &str| config::load(&folder.path().join(name), Given::default()).unwrap_err().to_string();
+    assert!(load("missing.yaml").contains("cannot read the file"));
+    std::fs::write(folder.path().join("latin.yaml"), b"version: 1\ninstance: caf\xe9\n").unwrap();
+    assert!(load("latin.yaml").contains("not UTF-8: line 2"));
+}
+
+#[test]
+fn a_problem_names_file_line_column_and_remedy() {
+    let text = GOOD.replace("all: [analytics]", "all: [analitics]");
+    let problems = parse(&text).unwrap_err();
+    let shown = problems.to_string();
+    assert!(shown.contains(" --> c.yaml:35:36\n"), "{shown}");
+    assert!(shown.contains("\n   |                                    ^^^^^^^^^\n"), "{shown}");
+    assert!(shown.contains("help: did you mean `analytics`?"), "{shown}");
+    let json = serde_json::to_value(problems.json()).unwrap();
+    assert_eq!(json[0]["line"], 35);
+    assert_eq!(json[0]["column"], 36);
+    assert_eq!(json[0]["help"], "did you mean `analytics`?");
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let inline = GOOD.replace("  assume_time_zones: [Europe/Amsterdam]", "  pseudonym_key: hunter2");
+    let password = GOOD.replace("security.protocol: plaintext", "sasl.password: hunter2, group.id: x");
+    for text in [inline, password] {
+        let problems = parse(&text).unwrap_err();
+        assert!(!problems.to_string().contains("hunter2"));
+        assert!(!serde_json::to_string(&problems.json()).unwrap().contains("hunter2"));
+    }
+}
+
+#[test]
+fn defaults_are_what_the_contract_says() {
+    let text = r#"{version: 1, kafka: {brokers: [b:9092]}, consent: {topic: c}, policy: {purposes: {p: {}}},
+        pipelines: [{name: shop, from: {topics: [t]}, subject: [{type: u, key: true}],
+                     routes: [{name: r, require: {purposes: {all: [p]}}, to: {kafka: {topic: o}}}]}]}"#;
+    let ready = parse(text).unwrap();
+    assert!(!ready.instance.is_empty());
+    assert_eq!(ready.admin.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(ready.cache.max_subjects, 100_000_000);
+    assert_eq!(ready.line.limits.max_depth, 64);
+    assert_eq!(ready.line.commit_interval.as_millis(), 100);
+    assert_eq!(ready.policy.levels, ["anonymous", "pseudonymous", "contact", "sensitive"]);
+    assert_eq!(ready.policy.clock_skew_ms, 5000);
+    assert!(ready.policy.honour_gpc);
+    let pipeline = &ready.pipelines[0];
+    assert_eq!(pipeline.group, "consentry-shop");
+    assert_eq!(pipeline.quarantine.name, "shop-quarantine");
+    let route = &pipeline.rules.routes[0];
+    assert!(route.pass_tombstones);
+    assert_eq!((route.hold.hold_for_ms, route.hold.grace_ms), (604_800_000, 10_000));
+}
+
+#[test]
+fn deletions_pass_only_where_they_can_reach_what_they_delete() {
+    let passes = |require: &str, to: &str| {
+        let text = GOOD.replace(
+            "{purposes: {all: [analytics]}, recipient: first_party, legal_basis: [consent]}",
+            require,
+        );
+        let text = text.replace("{topic: analytics-events}", to);
+        parse(&text).unwrap().pipelines[0].rules.routes[0].pass_tombstones
+    };
+    assert!(passes("{purposes: {all: [analytics]}}", "{topic: a}"));
+    assert!(!passes("{purposes: {all: [analytics]}}", "{topic: a, key: remove}"));
+    assert!(!passes("{purposes: {all: [analytics]}, recipient: \"third_party:adco\"}", "{topic: a}"));
+}
+
+#[test]
+fn the_pseudonym_key_comes_from_where_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let text = GOOD.replace("action: mask", "action: hash");
+    let zones = "  assume_time_zones: [Europe/Amsterdam]";
+    std::fs::write(&file, text.replace(zones, "  pseudonym_key: {file: secret}")).unwrap();
+    let load = |secrets| config::load(&file, Given { secrets, instance: None });
+
+    assert!(load(Secrets::Read).unwrap_err().to_string().contains("cannot read"));
+    let ready = load(Secrets::Skip).unwrap();
+    let secrets = ready.warnings.iter().filter(|warning| warning.message.contains("secret"));
+    assert_eq!((ready.policy.pseudonym_key, secrets.count()), (None, 1));
+
+    std::fs::write(folder.path().join("secret"), "k".repeat(31) + "\n").unwrap();
+    assert!(load(Secrets::Read).unwrap_err().to_string().contains("31 bytes"));
+    std::fs::write(folder.path().join("secret"), "k".repeat(32) + "\n").unwrap();
+    assert_eq!(load(Secrets::Read).unwrap().policy.pseudonym_key, Some(vec![b'k'; 32]));
+}
+
+#[test]
+fn the_policy_hash_follows_what_decides_and_nothing_else() {
+    let hash = |old: &str, new: &str| {
+        assert!(GOOD.contains(old));
+        parse(&GOOD.replace(old, new)).unwrap().policy_hash
+    };
+    let good = parse(GOOD).unwrap().policy_hash;
+    assert_eq!(good.len(), 12);
+    assert_eq!(good, hash("workers: 2", "workers: 3"));
+    assert_eq!(good, hash("topic: analytics-events", "topic: other-events"));
+    assert_eq!(good, hash(", recipient: first_party", ""));
+    for (old, new) in [
+        ("max_age: 400d", "max_age: 401d"),
+        ("all: [analytics]", "all: [newsletter]"),
+        ("channel: email", "channel: sms"),
+        ("action: mask", "action: remove"),
+        ("{any: [newsletter]}", "{all: [newsletter]}"),
+        ("\"heartbeat\"", "\"ping\""),
+    ] {
+        assert_ne!(good, hash(old, new), "{new}");
+    }
+}
+
+#[test]
+fn the_command_line_names_the_instance() {
+    let given = |instance| Given { secrets: Secrets::Skip, instance: Some(instance) };
+    assert_eq!(config::parse("c.yaml", GOOD, given("gate-2")).unwrap().instance, "gate-2");
+    assert!(config::parse("c.yaml", GOOD, given("a b")).unwrap_err().to_string().contains("--instance"));
+}
+
+#[test]
+fn two_pipelines_may_not_share_a_group() {
+    let second = "  - name: other\n    group: shop-group\n    from: {topics: [t]}\n    subject: [{type: u, key: true}]\n    \
+                  routes: [{name: r, require: {purposes: {all: [analytics]}}, to: {kafka: {topic: o}}}]\n";
+    let text = format!("{GOOD}{second}");
+    assert_eq!(told(&text), ["48:12 pipeline `other` shares the group `shop-group` with pipeline `shop`"]);
+    let text = text.replace("    group: shop-group\n    from: {topics: [t]}", "    from: {topics: [t]}");
+    assert_eq!(told(&text), Vec::<String>::new());
+    let text = text.replace("name: other", "name: shop");
+    assert_eq!(told(&text), ["47:11 duplicate pipeline `shop`"]);
+}
+
+#[test]
+fn what_ships_is_good_and_within_the_schema() {
+    let schema = config::schema();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "yaml") {
+            continue;
+        }
+        let given = Given { secrets: Secrets::Skip, instance: None };
+        config::load(&path, given).unwrap_or_else(|problems| panic!("{problems}"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let value: Json = serde_saphyr::from_str(&text).unwrap();
+        within(&value, &schema, &schema, &path.display().to_string());
+    }
+    let value: Json = serde_saphyr::from_str(GOOD).unwrap();
+    within(&value, &schema, &schema, "GOOD");
+}
+
+#[test]
+fn every_key_is_documented() {
+    fn look(schema: &Json, path: &str) {
+        let Some(object) = schema.as_object() else { return };
+        for (name, property) in object.get("properties").and_then(|all| all.as_object()).into_iter().flatten()
+        {
+            assert!(property["description"].is_string(), "{path}/{name} has no description");
+        }
+        for (name, inner) in object.get("$defs").and_then(|all| all.as_object()).into_iter().flatten() {
+            look(inner, &format!("{path}/{name}"));
+        }
+    }
+    look(&config::schema(), "");
+}
+
+/// Whether `value` is what `schema` describes: keys, types, words and required keys, as far as our
+/// structs go.
+fn within(value: &Json, schema: &Json, root: &Json, path: &str) {
+    assert!(fits(value, schema, root), "{path}: {value} does not fit {schema}");
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let of = member(schema, root, key).unwrap_or_else(|| panic!("{path}/{key} is not in the schema"));
+        within(inner, of, root, &format!("{path}/{key}"));
+    }
+    for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
+        let items = &resolve(schema, root)["items"];
+        within(inner, items, root, &format!("{path}/{index}"));
+    }
+}
+
+/// The schema of `key`, in whichever way of writing the mapping has it.
+fn member<'a>(schema: &'a Json, root: &'a Json, key: &str) -> Option<&'a Json> {
+    let schema = resolve(schema, root);
+    let own = schema["properties"].get(key);
+    let own = own.or_else(|| schema.get("additionalProperties").filter(|all| all.is_object()));
+    let ways = schema["anyOf"].as_array().into_iter().flatten();
+    own.or_else(|| ways.into_iter().find_map(|way| member(way, root, key)))
+}
+
+fn resolve<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
+    let name = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/"));
+    name.map_or(schema, |name| &root["$defs"][name])
+}
+
+fn fits(value: &Json, schema: &Json, root: &Json) -> bool {
+    let schema = resolve(schema, root);
+    if let Some(ways) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+        return ways.iter().any(|way| fits(value, way, root));
+    }
+    if let Some(word) = schema.get("const") {
+        return value == word;
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        return words.contains(value);
+    }
+    let kind = match value {
+        Json::Null => "null",
+        Json::Bool(_) => "boolean",
+        Json::Number(_) => "integer",
+        Json::String(_) => "string",
+        Json::Array(_) => "array",
+        Json::Object(_) => "object",
+    };
+    let kinds = match &schema["type"] {
+        Json::String(one) => vec![one.as_str()],
+        Json::Array(several) => several.iter().filter_map(|kind| kind.as_str()).collect(),
+        _ => return true,
+    };
+    let keys = value.as_object().is_none_or(|object| {
+        let required = schema["required"].as_array().into_iter().flatten();
+        let known = |key: &String| member(schema, root, key).is_some();
+        object.keys().all(known)
+            && required.filter_map(|key| key.as_str()).all(|key| object.contains_key(key))
+    });
+    kinds.contains(&kind) && keys
+}

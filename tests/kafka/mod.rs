@@ -1,0 +1,100 @@
+//! `consentry run` on a real Apache Kafka, seen from outside.
+//!
+//! No mock stands in for the broker: librdkafka's own acknowledges transactions that never happened, so
+//! a test of exactly-once passes on it whatever the code does. The broker comes with the tests (`jars`,
+//! `broker`) and dies with them (`reaper`). The proxy is the built binary, with a configuration file, an
+//! admin port and signals (`proxy`); no function of the crate is called, but for the time.
+//!
+//! Each test has topics of its own, and the machine to itself: they measure what happens under load.
+//! Each proves that the control came through before it says that something else did not.
+//!
+//! Without Java 17 and Maven these tests say that they did not run. With `CONSENTRY_REQUIRE_KAFKA=1`,
+//! as in continuous integration, that is a failure.
+
+mod bad_input;
+mod bad_selectors;
+mod barrier;
+mod broker;
+mod clients;
+mod exactly;
+mod fail_closed;
+mod fail_closed_consents;
+mod groups;
+mod harness;
+mod hot;
+mod jars;
+mod kill;
+mod metrics;
+mod open_transaction;
+mod other_clients;
+mod people;
+mod pipelines;
+mod proxy;
+mod reaper;
+mod rebalance;
+mod shop;
+mod start_gate;
+mod topics;
+mod wait;
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use broker::Broker;
+use consentry::time::Instant;
+
+/// Says something even where the test passes and its output is thrown away.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// The shared broker, and the right to use the machine alone.
+struct Kafka {
+    broker: &'static Broker,
+    since: Instant,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Says how long each test had the machine.
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or_default().trim_start_matches("kafka::");
+        say(&format!("  {:5.1} s  {test}", self.since.elapsed().as_secs_f64()));
+    }
+}
+
+impl Kafka {
+    /// Another broker, which may be stopped.
+    fn spare(&self) -> &'static Broker {
+        static SPARE: OnceLock<Broker> = OnceLock::new();
+        let spare = SPARE.get_or_init(|| Broker::start(&self.class_path));
+        spare.ensure();
+        spare
+    }
+}
+
+impl std::ops::Deref for Kafka {
+    type Target = Broker;
+
+    fn deref(&self) -> &Broker {
+        self.broker
+    }
+}
+
+/// The shared broker, started by the first that asks; `None` where there cannot be one.
+fn kafka() -> Option<Kafka> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let broker = BROKER.get_or_init(|| match jars::class_path() {
+        Ok(class_path) => Some(Broker::start(&class_path)),
+        Err(why) => {
+            say(&format!("\n*** THE TESTS ON A REAL KAFKA DO NOT RUN: {why}\n"));
+            None
+        }
+    });
+    let required = std::env::var_os("CONSENTRY_REQUIRE_KAFKA").is_some_and(|value| value == "1");
+    assert!(broker.is_some() || !required, "CONSENTRY_REQUIRE_KAFKA=1, and there is no Kafka");
+    broker.as_ref().map(|broker| Kafka { broker, since: Instant::now(), _alone: alone })
+}
