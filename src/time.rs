@@ -44,13 +44,17 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, with milliseconds only where they are not zero.
+/// RFC 3339 in UTC, with milliseconds only where they are not zero. What lies beyond the years that can be
+/// written so is the last, or the first, instant that can.
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(instant) if self.0.rem_euclid(1000) == 0 => write!(f, "{instant:.0}"),
-            Ok(instant) => write!(f, "{instant:.3}"),
-            Err(_) => write!(f, "{}", self.0),
+        let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+        let beyond = if self.0 < 0 { first } else { last };
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(beyond);
+        if instant.as_millisecond().rem_euclid(1000) == 0 {
+            write!(f, "{instant:.0}")
+        } else {
+            write!(f, "{instant:.3}")
         }
     }
 }
@@ -170,7 +174,7 @@ mod tests {
     fn writes_milliseconds_only_where_there_are_some() {
         assert_eq!(Timestamp(1_777_629_600_000).to_string(), "2026-05-01T10:00:00Z");
         assert_eq!(Timestamp(1_777_629_600_120).to_string(), "2026-05-01T10:00:00.120Z");
-        assert_eq!(Timestamp(i64::MAX).to_string(), i64::MAX.to_string());
+        assert_eq!(Timestamp(i64::MAX).to_string(), "9999-12-30T22:00:00.999Z");
     }
 
     #[test]

@@ -214,6 +214,7 @@ fn subject(source: &Source, event: &Event, body: Option<&Node>) -> Result<Option
         Source::Path(path) => match body.and_then(|body| body.find(path)) {
             None | Some(Node::Null) => None,
             Some(Node::Text(_, chars)) => Some(chars.clone()),
+            Some(Node::Number(source)) if source == "-0" => Some("0".to_owned()),
             Some(Node::Number(source)) if !source.contains(['.', 'e', 'E']) => Some(source.clone()),
             Some(_) => return Err("invalid_subject"),
         },

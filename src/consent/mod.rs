@@ -19,7 +19,7 @@ pub mod window;
 
 pub use ask::{Decided, Moment, Terms};
 pub use decide::decide;
-pub use grant::{Basis, Grant, Shape, Status};
+pub use grant::{Basis, Grant, Shape, Status, fold};
 pub use identity::{Found, Identities, Voice};
 pub use matching::{Hold, Matcher, Purpose, Requirement};
 pub use permit::{Batch, Cleared, Grounds, Judged, Permitted, Question, judge};

@@ -58,8 +58,8 @@ fn minutes(text: &str) -> Option<u16> {
 pub fn zone(name: &str) -> Option<TimeZone> {
     static BUNDLED: OnceLock<TimeZoneDatabase> = OnceLock::new();
     let zone = BUNDLED.get_or_init(TimeZoneDatabase::bundled).get(name).ok()?;
-    // `Etc/Unknown` is a word for having none.
-    (!zone.is_unknown()).then_some(zone)
+    // `Etc/Unknown` and `Factory` are words for having none.
+    (!zone.is_unknown() && zone.iana_name() != Some("Factory")).then_some(zone)
 }
 
 /// Whether one may call now.

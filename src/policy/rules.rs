@@ -8,7 +8,7 @@ use super::settings::{
 };
 use super::when::{When, WhenError};
 use super::window::{Window, zone};
-use crate::consent::{Basis, Hold, Purpose, Requirement, Terms};
+use crate::consent::{Basis, Hold, Purpose, Requirement, Terms, fold};
 use crate::record::path::{Path, PathError};
 use crate::record::tree::Tree;
 use thiserror::Error;
@@ -236,10 +236,11 @@ fn compile_requirement(
             level: small(purpose.level, "level")?,
         })
     });
+    let concerned = grants.channel.as_deref().map(fold);
     let windows: Vec<_> = policy
         .windows
         .iter()
-        .filter(|(channel, _)| Some(channel) == grants.channel.as_ref())
+        .filter(|(channel, _)| Some(fold(channel)) == concerned)
         .filter_map(|(_, window)| Window::compile(window))
         .collect();
     Ok(Requirement {

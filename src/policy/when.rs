@@ -2,23 +2,27 @@
 //!
 //! An expression is part of the configuration and trusted; the record is not. So that no record can make
 //! one expensive, an expression may walk a list once but not nest walks, a regular expression must be
-//! written out, and a walk over a record whose number of values times its bytes is over [`MAX_WORK`] fails.
-//! A failure is no answer: the record is quarantined for that route.
+//! written out, and a walk over a record fails where the members of its largest list, object or set of
+//! headers, times its bytes, are over [`MAX_WORK`]. An object with one name twice reads differently to
+//! different readers, and is not there for an expression; a value with a number out of range or a string
+//! that is no text is not there at all, and an expression over it fails. A failure is no answer: the record
+//! is quarantined for that route.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use cel::objects::Key;
 use cel::{Context, Env, ExecutionError, Program, Value};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use thiserror::Error;
 
 use crate::record::Record;
 
 /// The most characters of an expression.
 const MAX_SOURCE: usize = 4096;
-/// The most work a walk may be: values in the record × bytes of its value.
+/// The most work a walk may be: what it walks over × bytes of the record.
 pub const MAX_WORK: usize = 100_000_000;
 const VARIABLES: [&str; 4] = ["value", "headers", "key", "topic"];
 
@@ -133,7 +137,7 @@ pub struct Seen {
     key: Value,
     topic: Value,
     work: usize,
-    /// A number is out of range: an expression that reads the value fails.
+    /// An expression that reads the value fails.
     unreadable: bool,
 }
 
@@ -141,11 +145,11 @@ impl Seen {
     /// Shows a record whose value is this JSON text, or null for a deletion. Of a header that is there
     /// several times the last one counts; what is not UTF-8 is bytes.
     pub fn new(record: &Record<'_>, text: Option<&str>) -> Self {
-        let parsed = text.map(serde_json::from_str::<Json>);
-        let unreadable = matches!(parsed, Some(Err(_)));
-        let value = parsed.and_then(Result::ok).map_or(Value::Null, |Json(value)| value);
-        let parts = |text: &str| text.bytes().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() + 1;
-        let values = text.map_or(0, parts);
+        let longest = Cell::new(record.headers.len());
+        let parse = |text| Json(&longest).deserialize(&mut serde_json::Deserializer::from_str(text));
+        let parsed = text.map(|text| parse(text).ok().flatten());
+        let unreadable = matches!(parsed, Some(None));
+        let value = parsed.flatten().unwrap_or(Value::Null);
         let bytes = |bytes: Option<&[u8]>| match bytes.map(std::str::from_utf8) {
             None => Value::Null,
             Some(Ok(text)) => Value::from(text),
@@ -158,7 +162,7 @@ impl Seen {
             headers: Value::from(headers),
             key: bytes(record.key),
             topic: Value::from(record.topic),
-            work: values.saturating_mul(text.map_or(0, str::len)),
+            work: longest.get().saturating_mul(record.size()),
             unreadable,
         }
     }
@@ -229,52 +233,67 @@ fn bound_names(expression: &IdedExpr, names: &mut Vec<String>) {
     }
 }
 
-/// JSON as a CEL value: integers stay integers.
-struct Json(Value);
+/// JSON as a CEL value: integers stay integers. `None` for an object with one name twice: its parent does
+/// without it. Notes how many members the largest list or object has.
+#[derive(Clone, Copy)]
+struct Json<'n>(&'n Cell<usize>);
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Build;
-        impl<'de> Visitor<'de> for Build {
-            type Value = Json;
+impl Json<'_> {
+    fn note(self, members: usize) {
+        self.0.set(self.0.get().max(members));
+    }
+}
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("JSON")
-            }
-            fn visit_unit<E>(self) -> Result<Json, E> {
-                Ok(Json(Value::Null))
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-                Ok(Json(Value::Bool(value)))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-                Ok(Json(Value::Int(value)))
-            }
-            fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-                Ok(Json(i64::try_from(value).map_or(Value::UInt(value), Value::Int)))
-            }
-            fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-                Ok(Json(Value::Float(value)))
-            }
-            fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-                Ok(Json(Value::from(value)))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Json, A::Error> {
-                let mut list = Vec::new();
-                while let Some(Json(value)) = all.next_element()? {
-                    list.push(value);
-                }
-                Ok(Json(Value::List(Arc::new(list))))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Json, A::Error> {
-                let mut map: HashMap<Key, Value> = HashMap::new();
-                while let Some((name, Json(value))) = all.next_entry::<String, Json>()? {
-                    map.insert(Key::from(name), value);
-                }
-                Ok(Json(Value::from(map)))
-            }
+impl<'de> DeserializeSeed<'de> for Json<'_> {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<Value>, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Json<'_> {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_unit<E>(self) -> Result<Option<Value>, E> {
+        Ok(Some(Value::Null))
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Option<Value>, E> {
+        Ok(Some(Value::Bool(value)))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Option<Value>, E> {
+        Ok(Some(Value::Int(value)))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Option<Value>, E> {
+        Ok(Some(i64::try_from(value).map_or(Value::UInt(value), Value::Int)))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Option<Value>, E> {
+        Ok(Some(Value::Float(value)))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Option<Value>, E> {
+        Ok(Some(Value::from(value)))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Option<Value>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(value) = all.next_element_seed(self)? {
+            list.push(value.unwrap_or(Value::Null));
         }
-        from.deserialize_any(Build)
+        self.note(list.len());
+        Ok(Some(Value::List(Arc::new(list))))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Option<Value>, A::Error> {
+        let (mut map, mut names) = (HashMap::<Key, Value>::new(), HashSet::new());
+        let mut unique = true;
+        while let Some(name) = all.next_key::<String>()? {
+            let value = all.next_value_seed(self)?;
+            unique &= names.insert(name.clone());
+            map.extend(value.map(|value| (Key::from(name), value)));
+        }
+        self.note(names.len());
+        Ok(unique.then(|| Value::from(map)))
     }
 }
 
@@ -284,8 +303,10 @@ mod tests {
 
     fn ask(source: &str, value: &str) -> Option<bool> {
         let headers = smallvec::smallvec![("type", Some(&b"x"[..]))];
-        let record = Record { key: Some(b"k"), topic: "shop", headers, ..Record::default() };
-        When::compile(source).unwrap().holds(&Seen::new(&record, Some(value)))
+        let value = Some(value);
+        let bytes = value.map(str::as_bytes);
+        let record = Record { key: Some(b"k"), value: bytes, topic: "shop", headers, ..Record::default() };
+        When::compile(source).unwrap().holds(&Seen::new(&record, value))
     }
 
     #[test]
@@ -302,6 +323,13 @@ mod tests {
         assert_eq!(ask("value.n", r#"{"n":1}"#), None);
         assert_eq!(ask("value.a == 1", r#"{"a":1,"n":1e999}"#), None);
         assert_eq!(ask("topic == 'shop'", r#"{"a":1,"n":1e999}"#), Some(true));
+        assert_eq!(ask("value.m.t == 'ok'", r#"{"m":{"t":"no","t":"ok"}}"#), None, "readers disagree");
+        assert_eq!(
+            ask("value.t == 'ok'", r#"{"m":{"t":1,"t":2},"t":"ok"}"#),
+            Some(true),
+            "it is not looked at"
+        );
+        assert_eq!(ask("value.t == 'ok'", r#"{"t":"no","t":"ok"}"#), None);
         assert_eq!(ask("value.n + 'x' == 'x'", r#"{"n":1}"#), None);
     }
 
@@ -327,5 +355,7 @@ mod tests {
         let big = format!(r#"{{"a":[{}1]}}"#, "1,".repeat(30_000));
         assert_eq!(ask("value.a.all(x, x == 1)", &big), None, "too much work");
         assert_eq!(ask("value.a[0] == 1", &big), Some(true), "no walk");
+        let text = format!(r#"{{"a":[1,2],"s":"{}"}}"#, ",".repeat(200_000));
+        assert_eq!(ask("value.a.exists(x, x == 2)", &text), Some(true), "commas in a text are no members");
     }
 }

@@ -3,6 +3,9 @@
 
 use thiserror::Error;
 
+/// No value is nested more deeply, whatever `max_depth` says; each segment takes stack.
+const MAX_SEGMENTS: usize = 127;
+
 /// One step down.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Segment {
@@ -22,6 +25,9 @@ pub enum PathError {
     /// It does not begin with a slash.
     #[error("a JSON Pointer begins with `/`: write `/{0}`")]
     NoSlash(String),
+    /// It goes deeper than any value may.
+    #[error("a path has at most {MAX_SEGMENTS} segments")]
+    TooLong,
     /// A tilde that escapes nothing.
     #[error("`~` must be written `~0`, and `/` within a name `~1`")]
     BadEscape,
@@ -36,6 +42,9 @@ impl Path {
         let Some(rest) = pointer.strip_prefix('/') else {
             return Err(PathError::NoSlash(pointer.to_owned()));
         };
+        if rest.split('/').count() > MAX_SEGMENTS {
+            return Err(PathError::TooLong);
+        }
         rest.split('/').map(segment).collect::<Result<_, _>>().map(Self)
     }
 
@@ -79,5 +88,7 @@ mod tests {
         assert_eq!(Path::parse("user/id"), Err(PathError::NoSlash("user/id".to_owned())));
         assert_eq!(Path::parse("/a~2"), Err(PathError::BadEscape));
         assert_eq!(Path::parse("/a~"), Err(PathError::BadEscape));
+        assert!(Path::parse(&"/a".repeat(127)).is_ok());
+        assert_eq!(Path::parse(&"/a".repeat(128)), Err(PathError::TooLong));
     }
 }

@@ -50,6 +50,12 @@ impl Tree {
         SmallVec::from_slice(&[0])
     }
 
+    /// Whether any path passes through or ends at these places.
+    pub fn concerns(&self, places: &[NodeId]) -> bool {
+        let ends = |node: &Node| node.slot.is_some() || !node.labels.is_empty();
+        self.goes_on(places) || self.at(places).any(ends)
+    }
+
     /// Whether something below these places is read or labelled.
     pub fn goes_on(&self, places: &[NodeId]) -> bool {
         self.at(places).any(|node| !node.names.is_empty() || node.every.is_some())
@@ -60,9 +66,12 @@ impl Tree {
         self.at(places).filter_map(|node| node.slot)
     }
 
-    /// The labels that what stands here bears.
-    pub fn labels<'a>(&'a self, places: &'a [NodeId]) -> impl Iterator<Item = usize> + 'a {
-        self.at(places).flat_map(|node| node.labels.iter().copied())
+    /// The labels that what stands here bears, in the order they were given.
+    pub fn labels(&self, places: &[NodeId]) -> SmallVec<[usize; 4]> {
+        let mut labels: SmallVec<[usize; 4]> =
+            self.at(places).flat_map(|node| node.labels.iter().copied()).collect();
+        labels.sort_unstable();
+        labels
     }
 
     /// The places of the member with this name, already unescaped.

@@ -9,6 +9,10 @@ use sha2::Sha256;
 use super::Failed;
 use crate::policy::settings::FieldAction;
 use crate::time::Timestamp;
+use crate::wire::json::WHITE_SPACE;
+
+/// What a masked value becomes.
+const MASK: &str = "***";
 
 /// The pseudonym key, ready to use; without one, hashing fails.
 #[derive(Debug)]
@@ -33,9 +37,12 @@ impl Pseudonyms {
         if action == FieldAction::Null {
             return Ok(Some("null".to_owned()));
         }
+        if action == FieldAction::Mask {
+            return Ok(Some(format!("\"{MASK}\"")));
+        }
         let text = if raw.starts_with('"') {
             Cow::Owned(serde_json::from_str::<String>(raw).map_err(|_| Failed)?)
-        } else if action == FieldAction::Hash || action == FieldAction::Mask {
+        } else if action == FieldAction::Hash {
             Cow::Owned(without_white_space(raw))
         } else {
             return Err(Failed);
@@ -67,7 +74,7 @@ impl Pseudonyms {
 
     fn act_on_text(&self, action: FieldAction, text: &str) -> Result<String, Failed> {
         match action {
-            FieldAction::Mask => Ok("***".to_owned()),
+            FieldAction::Mask => Ok(MASK.to_owned()),
             FieldAction::Hash => self.hash(text.as_bytes()),
             FieldAction::Truncate(kept) => Ok(text.chars().take(kept).collect()),
             FieldAction::Day => cut_time(text, 10),
@@ -102,11 +109,15 @@ fn network(text: &str) -> Result<String, Failed> {
 /// A JSON number floored to a multiple of `step`: an integer stays one, any other number keeps its point.
 fn floor(raw: &str, step: u64) -> Result<String, Failed> {
     let number: serde_json::Number = serde_json::from_str(raw).map_err(|_| Failed)?;
+    if raw.contains(WHITE_SPACE) {
+        return Err(Failed);
+    }
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i128 = raw.parse().map_err(|_| Failed)?;
-        let floored = number.checked_div_euclid(i128::from(step)).ok_or(Failed)? * i128::from(step);
-        return Ok(floored.to_string());
+        let step = i128::from(step);
+        let floored = number.checked_div_euclid(step).and_then(|times| times.checked_mul(step));
+        return floored.map(|floored| floored.to_string()).ok_or(Failed);
     }
     #[allow(clippy::cast_precision_loss, reason = "a step is small; a number with a point is no exact one")]
     let step = step as f64;
@@ -124,7 +135,7 @@ fn without_white_space(raw: &str) -> String {
             return true;
         }
         quoted = *character == '"';
-        !matches!(character, ' ' | '\t' | '\n' | '\r')
+        !WHITE_SPACE.contains(character)
     };
     raw.chars().filter(keep).collect()
 }
@@ -145,6 +156,7 @@ mod tests {
     fn acts_as_documented() {
         is(FieldAction::Null, "5", "null");
         is(FieldAction::Mask, r#"{"a":1}"#, r#""***""#);
+        is(FieldAction::Mask, r#""\ud800""#, r#""***""#);
         is(FieldAction::Truncate(2), r#""a\u00e9b""#, r#""aé""#);
         is(FieldAction::Floor(10), "-7", "-10");
         is(FieldAction::Floor(10), "19", "10");
@@ -165,6 +177,8 @@ mod tests {
             (FieldAction::Floor(1), r#""5""#),
             (FieldAction::Floor(1), "1e999"),
             (FieldAction::Floor(1), "true"),
+            (FieldAction::Floor(1), " 12 "),
+            (FieldAction::Floor(10), "-170141183460469231731687303715884105728"),
             (FieldAction::Day, r#""2026-05-01""#),
             (FieldAction::Day, "1777629600000"),
             (FieldAction::Ip, r#""192.0.2.77:80""#),

@@ -11,6 +11,7 @@ use super::Failed;
 use super::action::Pseudonyms;
 use crate::policy::rules::Rules;
 use crate::record::tree::Places;
+use crate::wire::json::{Name, WHITE_SPACE};
 
 /// What became of one value.
 enum Done<'v> {
@@ -64,7 +65,7 @@ impl<'a> Walk<'a> {
         report: &mut Report<'_>,
     ) -> Result<Done<'v>, Failed> {
         let tree = &self.rules.tree;
-        let covered = covered || tree.labels(places).next().is_some();
+        let covered = covered || !tree.labels(places).is_empty();
         let bare = self.rules.remove_unlabelled && !covered;
         let mut done = Done::Same(raw);
         if raw.starts_with(['{', '[']) && (bare || tree.goes_on(places)) {
@@ -146,8 +147,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
-
 /// A member or an element, and its name as it is written, quotes and escapes included.
 struct Part<'v> {
     name: Option<Cow<'v, str>>,
@@ -168,7 +167,7 @@ fn parts(container: &str) -> Result<Vec<Part<'_>>, Failed> {
         fn visit_map<A: MapAccess<'v>>(self, mut members: A) -> Result<Self::Value, A::Error> {
             let mut parts = Vec::new();
             let mut end = 1;
-            while let Some(name) = members.next_key::<Cow<'v, str>>()? {
+            while let Some(name) = members.next_key_seed(Name)? {
                 let value: &'v RawValue = members.next_value()?;
                 let start = value.get().as_ptr().addr() - self.0.as_ptr().addr();
                 let between = self.0.get(end..start).unwrap_or_default();

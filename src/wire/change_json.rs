@@ -2,6 +2,8 @@
 //!
 //! For every word absent, null and empty are one; for times, numbers, booleans, objects and lists null is
 //! absent. A known key of a wrong type, or one name twice in any object, and the record does not decode.
+//! Neither does what JSON's grammar allows and readers disagree about, wherever it stands: a number that no
+//! double holds, a string with half a surrogate pair, more than 127 levels.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -7,11 +7,16 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::record::tree::{Places, Tree};
+
+/// What may stand between the parts of a text (RFC 8259, section 2).
+pub const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Why a value cannot be used at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +55,7 @@ pub fn scan<'v>(
     let text = std::str::from_utf8(value).map_err(|_| Fault::Malformed)?;
     let mut found = Found { tree, slots: SmallVec::from_elem(None, slots), ambiguous: false };
     found.walk(text, tree.root()).map_err(|_| Fault::Malformed)?;
+    found.fill(text.trim_matches(WHITE_SPACE), &tree.root());
     if is_deeper(value, max_depth) {
         return Err(Fault::TooDeep);
     }
@@ -95,19 +101,24 @@ impl<'v> Found<'_, 'v> {
     fn walk(&mut self, text: &'v str, places: Places) -> Result<(), serde_json::Error> {
         let mut from = serde_json::Deserializer::from_str(text);
         match text.trim_start().as_bytes().first() {
-            Some(b'{' | b'[') => from.deserialize_any(Container { found: self, places })?,
-            Some(_) | None => drop(serde::Deserialize::deserialize(&mut from).map(|IgnoredAny| ())?),
+            Some(b'{' | b'[') if self.tree.concerns(&places) => {
+                from.deserialize_any(Container { found: self, places })?;
+            }
+            Some(_) | None => drop(IgnoredAny::deserialize(&mut from)?),
         }
         from.end()
     }
 
-    fn visit(&mut self, raw: &'v str, places: Places) -> Result<(), serde_json::Error> {
-        let tree = self.tree;
-        for slot in tree.slots(&places) {
+    fn fill(&mut self, raw: &'v str, places: &Places) {
+        for slot in self.tree.slots(places) {
             if let Some(slot) = self.slots.get_mut(slot) {
                 *slot = Some(scalar(raw));
             }
         }
+    }
+
+    fn visit(&mut self, raw: &'v str, places: Places) -> Result<(), serde_json::Error> {
+        self.fill(raw, &places);
         if raw.starts_with(['{', '[']) { self.walk(raw, places) } else { Ok(()) }
     }
 }
@@ -117,6 +128,7 @@ fn scalar(raw: &str) -> Scalar<'_> {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     match raw.as_bytes() {
         b"null" => Scalar::Null,
+        b"-0" => Scalar::Integer("0"),
         [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => {
             Scalar::Text(raw.get(1..raw.len() - 1).unwrap_or_default().into())
         }
@@ -177,30 +189,17 @@ impl<'v> Visitor<'v> for Container<'_, '_, 'v> {
     }
 }
 
-/// A member's name, borrowed where it has no escapes.
-pub(super) struct Name;
+/// A member's name, borrowed where it has no escapes. One that stands for no text (a lone surrogate) is
+/// told apart by how it is written.
+pub struct Name;
 
 impl<'v> DeserializeSeed<'v> for Name {
     type Value = Cow<'v, str>;
 
     fn deserialize<D: Deserializer<'v>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl<'v> Visitor<'v> for Name {
-    type Value = Cow<'v, str>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'v str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
+        let written = <&'v RawValue>::deserialize(from)?.get();
+        let plain = written.get(1..written.len().saturating_sub(1)).filter(|name| !name.contains('\\'));
+        Ok(plain.map_or_else(|| serde_json::from_str(written).unwrap_or(written.into()), Cow::Borrowed))
     }
 }
 
@@ -253,6 +252,27 @@ mod tests {
         let text = |text: &str| Some(Scalar::Text(Cow::Owned(text.to_owned())));
         assert_eq!(slots.get(..3).unwrap(), [text("xA"), Some(Scalar::Integer("-12")), Some(Scalar::Other)]);
         assert_eq!(slots.get(3..).unwrap(), [Some(Scalar::Null), text("r"), Some(Scalar::Other), None]);
+    }
+
+    #[test]
+    fn reads_the_whole_value() {
+        let is = |value: &str, expected: Scalar<'_>| {
+            assert_eq!(read(value.as_bytes(), &[""]).unwrap().first(), Some(&Some(expected)), "{value}");
+        };
+        is(" \"x\" ", Scalar::Text("x".into()));
+        is("{\"a\":1}", Scalar::Other);
+        is("-0", Scalar::Integer("0"));
+        is("null", Scalar::Null);
+        assert_eq!(read(br#"{"a":1,"a":2}"#, &[""]), Err(Fault::Ambiguous));
+        assert_eq!(read(br#""x" 1"#, &[""]), Err(Fault::Malformed));
+        assert!(read(br#"{"a":1,"a":2}"#, &[]).is_ok(), "no path passes through it");
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_a_name_of_its_own() {
+        let slots = read(br#"{"\ud800":1,"a":{"\udfff":2},"b":3}"#, &["/b"]).unwrap();
+        assert_eq!(slots.first(), Some(&Some(Scalar::Integer("3"))));
+        assert_eq!(read(br#"{"\ud800":1,"\ud800":1}"#, &["/b"]), Err(Fault::Ambiguous));
     }
 
     #[test]

@@ -152,7 +152,7 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("1MiB", "1MB", "13:28 `1MB` is no size"),
     ("1MiB", "0", "13:28 `max_record_bytes` may not be zero"),
     ("batch_records: 5000", "batch_records: 0", "13:49 `batch_records` may not be zero"),
-    ("batch_records: 5000", "max_depth: 129", "13:45 `max_depth` is 128 at most"),
+    ("batch_records: 5000", "max_depth: 128", "13:45 `max_depth` is 127 at most"),
     ("batch_records: 5000", "max_routes: 2", "22:1 3 routes are more than `limits.max_routes`, which is 2"),
     (
         "    analytics: {max_age",

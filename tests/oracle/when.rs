@@ -16,7 +16,7 @@ pub const KNOWN: [&str; 8] = [
 
 /// Whether the expression is true; `None` where it fails or is no boolean.
 pub fn holds(expression: &str, event: &Event, body: Option<&Node>) -> Option<bool> {
-    let kind = || body.and_then(|value| value.member("type"));
+    let kind = || body.filter(|value| !value.repeats_a_name()).and_then(|value| value.member("type"));
     let is = |word: &str| kind().map(|node| matches!(node, Node::Text(_, chars) if chars == word));
     match KNOWN.iter().position(|known| *known == expression).unwrap() {
         0 => is("heartbeat").map(|yes| !yes),

@@ -38,7 +38,7 @@ pub fn opening(policy: &Policy, state: &State, channel: &str, now: Millis) -> Op
         windows = own(&["*".to_owned(), String::new()]);
     }
     if windows.is_empty() {
-        let fits = policy.windows.iter().filter(|(on, _)| on == channel);
+        let fits = policy.windows.iter().filter(|(on, _)| folded(on) == folded(channel));
         windows = fits.map(|(_, window)| window.clone()).collect();
     }
     if windows.is_empty() {

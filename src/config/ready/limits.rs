@@ -6,8 +6,8 @@ use super::super::spot::Spot;
 use crate::cache::settings::CacheSettings;
 use crate::pipeline::settings::{LineLimits, PipelineSettings};
 
-/// The deepest value that may be allowed: reading one takes stack.
-const MAX_DEPTH: u64 = 128;
+/// The deepest value that may be allowed: reading one takes stack, and serde_json refuses 128 levels.
+const MAX_DEPTH: u64 = 127;
 
 /// What librdkafka can count of a queue, for the two queues of a worker.
 const MAX_IN_FLIGHT: usize = 4 << 30;

@@ -1,0 +1,59 @@
+//! Watching how far a consumer group has come.
+
+use std::time::Duration;
+
+use consentry::time::Instant;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+const CALL_WITHIN: Duration = Duration::from_secs(30);
+
+/// A group's progress on a topic.
+pub struct Progress {
+    client: BaseConsumer,
+    topic: String,
+    partitions: i32,
+}
+
+impl Progress {
+    /// Of a group that this process is no member of.
+    pub fn of(address: &str, group: &str, topic: &str, partitions: i32) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", address).set("broker.address.family", "v4").set("group.id", group);
+        config.set("enable.auto.commit", "false");
+        let client = config.create().expect("a client");
+        Self { client, topic: topic.to_owned(), partitions }
+    }
+
+    /// The sum of the committed offsets: how many records are done.
+    pub fn records(&self) -> u64 {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            list.add_partition(&self.topic, partition);
+        }
+        let committed = self.client.committed_offsets(list, CALL_WITHIN).expect("offsets");
+        let offset =
+            |offset| if let Offset::Offset(at) = offset { u64::try_from(at).unwrap_or(0) } else { 0 };
+        committed.elements().iter().map(|element| offset(element.offset())).sum()
+    }
+
+    /// Waits until so many records are done: how long it took from the first to the last, and how many
+    /// were done when the first were seen.
+    pub fn wait(&self, records: u64, limit: Duration) -> (Duration, u64) {
+        let began = Instant::now();
+        let mut first: Option<(Instant, u64)> = None;
+        loop {
+            let done = self.records();
+            if done > 0 && first.is_none() {
+                first = Some((Instant::now(), done));
+            }
+            if done >= records {
+                let (since, at_first) = first.expect("something was done");
+                return (since.elapsed(), at_first);
+            }
+            assert!(began.elapsed() < limit, "{done} of {records} records within {limit:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}

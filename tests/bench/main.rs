@@ -1,0 +1,66 @@
+//! Measurements, each a command: `cargo bench -- NAME`, `cargo bench -- --help` lists them.
+//!
+//! A measurement prints a table for people, and with `--output json` one JSON object for programs. What is
+//! compared is compared in the same run on the same input, in turn; medians are given with their minimum
+//! and maximum, because one and the same program differs by tens of percent from run to run on a shared
+//! machine. Ratios are the claims, absolute times only say where they were taken.
+
+mod copy_loop;
+mod end_to_end;
+mod follow;
+mod load;
+mod machine;
+mod table;
+
+// The broker and the clients that the tests bring along.
+#[path = "../kafka/broker.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod broker;
+#[path = "../kafka/clients.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod clients;
+#[path = "../kafka/jars.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod jars;
+#[path = "../kafka/reaper.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod reaper;
+#[path = "../kafka/topics.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod topics;
+#[path = "../kafka/wait.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod wait;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Consentry.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo bench --", disable_version_flag = true)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+    /// How the result is printed.
+    #[arg(long, global = true, value_enum, default_value_t = table::Output::Text)]
+    output: table::Output,
+    /// Given by cargo.
+    #[arg(long, global = true, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// CPU a record, records a second and memory, against a bare copy loop and other systems.
+    EndToEnd(end_to_end::Options),
+    /// The yardstick itself: copies a topic in transactions, without end.
+    #[command(hide = true)]
+    CopyLoop(copy_loop::Options),
+}
+
+fn main() {
+    let command = Command::parse();
+    match command.what {
+        What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
+        What::CopyLoop(options) => copy_loop::run(&options),
+    }
+}
