@@ -7,6 +7,7 @@
 //! but paused, unless gaps are accepted.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub enum Event {
 pub struct Member {
     accept_gap: bool,
     events: Mutex<Vec<Event>>,
+    /// Whether there are any: asked at every record.
+    has_events: AtomicBool,
 }
 
 /// A consumer that is a member of `group`.
@@ -92,17 +95,25 @@ pub fn join(
             config.set(name, value);
         }
     }
-    config.create_with_context(Member { accept_gap, events: Mutex::default() })
+    config.create_with_context(Member {
+        accept_gap,
+        events: Mutex::default(),
+        has_events: AtomicBool::new(false),
+    })
 }
 
 impl Member {
     /// What happened since this was last asked.
     pub fn take_events(&self) -> Vec<Event> {
+        if !self.has_events.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
         std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn tell(&self, event: Event) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.has_events.store(true, Ordering::Release);
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {

@@ -241,7 +241,7 @@ impl Writer {
     /// Hands a record over. Waits where the buffer is full.
     pub fn send(&mut self, write: Write<'_>) -> Result<(), WriteError> {
         self.begin()?;
-        let began = Instant::now();
+        let mut full_since: Option<Instant> = None;
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(write.topic, write.number)
                 .partition(write.partition)
@@ -256,7 +256,7 @@ impl Writer {
                     return Ok(());
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    if began.elapsed() > SETTLE_WITHIN {
+                    if full_since.get_or_insert_with(Instant::now).elapsed() > SETTLE_WITHIN {
                         return Err(WriteError::Unsettled);
                     }
                     self.producer.poll(Duration::from_millis(1));

@@ -47,12 +47,12 @@ pub enum Outcome<'batch, 'm> {
 
 /// Decides the records of one pipeline. One a worker: its buffers are reused.
 #[derive(Debug)]
-pub struct Judge {
-    rules: Arc<Rules>,
+pub struct Judge<'r> {
+    rules: &'r Rules,
     max_record_bytes: usize,
     max_depth: usize,
     matchers: Vec<Option<Matcher>>,
-    reducer: Reducer,
+    reducer: Reducer<'r>,
     identities: Identities,
 }
 
@@ -70,16 +70,16 @@ struct Asked {
     seen: Option<Seen>,
 }
 
-impl Judge {
+impl<'r> Judge<'r> {
     /// For the pipeline with these rules.
-    pub fn new(rules: Arc<Rules>, max_record_bytes: usize, max_depth: usize) -> Self {
+    pub fn new(rules: &'r Rules, max_record_bytes: usize, max_depth: usize) -> Self {
         let matcher = |route: &Route| match &route.needs {
             Needs::Consent(requirement) => Some(Matcher::new(Arc::clone(requirement))),
             Needs::Nothing(_) => None,
         };
         Self {
             matchers: rules.routes.iter().map(matcher).collect(),
-            reducer: Reducer::new(Arc::clone(&rules)),
+            reducer: Reducer::new(rules),
             rules,
             max_record_bytes,
             max_depth,
@@ -88,8 +88,8 @@ impl Judge {
     }
 
     /// The rules it judges by.
-    pub const fn rules(&self) -> &Arc<Rules> {
-        &self.rules
+    pub const fn rules(&self) -> &'r Rules {
+        self.rules
     }
 
     /// The partition and offset of the consent record that the last record decided was decided by.
@@ -105,7 +105,7 @@ impl Judge {
         record: &Record<'m>,
         mut each: impl FnMut(usize, Outcome<'batch, 'm>, Option<(i32, i64)>),
     ) {
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules;
         self.identities.clear();
         match self.read(record) {
             Err(reason) => {
@@ -142,7 +142,7 @@ impl Judge {
                 None if record.is_deletion() => (None, Slots::new()),
                 None => return Err(Reason::Malformed),
             };
-        if subject::is_ambiguous(&self.rules, record) {
+        if subject::is_ambiguous(self.rules, record) {
             return Err(Reason::Ambiguous);
         }
         Ok(Read { record, text, slots })
@@ -172,7 +172,7 @@ impl Judge {
             return self.clear(decide(batch, read, Question::Nothing { level }), route);
         }
         let resolved = *asked.subject.get_or_insert_with(|| {
-            subject::resolve(&self.rules, read.record, &read.slots, view, &mut self.identities)
+            subject::resolve(self.rules, read.record, &read.slots, view, &mut self.identities)
         });
         let occurred_at = match resolved {
             Ok(occurred_at) => occurred_at,

@@ -68,7 +68,7 @@ pub struct Line {
     parts: Arc<Parts>,
     sources: BTreeMap<String, usize>,
     /// One a route, then the quarantine.
-    targets: RwLock<Vec<Target>>,
+    targets: RwLock<Arc<[Target]>>,
     counts: Counts,
 }
 
@@ -119,7 +119,8 @@ impl Line {
                 .map_err(TopicError::from)?;
         }
         let pipeline = parts.settings.rules.name.clone();
-        let line = Self { counts: Counts::new(&pipeline), parts, sources, targets: RwLock::new(targets) };
+        let line =
+            Self { counts: Counts::new(&pipeline), parts, sources, targets: RwLock::new(targets.into()) };
         line.learn_limits()?;
         Ok(line)
     }
@@ -131,8 +132,8 @@ impl Line {
             return Ok(());
         }
         let admin = Topics::connect(&self.parts.cluster)?;
-        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
-        for target in targets.iter_mut() {
+        let mut targets = self.targets().to_vec();
+        for target in &mut targets {
             match admin.config(&target.topic) {
                 Ok(config) => {
                     let max = config.get("max.message.bytes").and_then(|bytes| bytes.parse().ok());
@@ -143,6 +144,7 @@ impl Line {
                 }
             }
         }
+        *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets.into();
         Ok(())
     }
 
@@ -160,30 +162,14 @@ impl Line {
         Writer::open(&self.parts.cluster, &settings)
     }
 
-    fn targets(&self) -> std::sync::RwLockReadGuard<'_, Vec<Target>> {
-        self.targets.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The sink of a route.
-    pub fn target(&self, route: usize) -> Option<Target> {
-        self.targets().get(route).cloned()
-    }
-
-    /// The quarantine.
-    pub fn quarantine(&self) -> Target {
-        let name = self.parts.settings.quarantine.name.clone();
-        let missing = Target { topic: name, partitions: 1, max_bytes: DEFAULT_MAX_BYTES };
-        self.targets().last().cloned().unwrap_or(missing)
+    /// The sink of each route, then the quarantine, as they are known now.
+    pub fn targets(&self) -> Arc<[Target]> {
+        Arc::clone(&self.targets.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many partitions a source topic had when the line was built.
     pub fn source_partitions(&self, topic: &str) -> usize {
         self.sources.get(topic).copied().unwrap_or(0)
-    }
-
-    /// The names of a route's purposes that permit, joined by commas.
-    pub fn purposes(&self, route: usize, bits: u64) -> String {
-        self.rules().purposes(route, bits).join(",")
     }
 
     /// The pipeline's name.

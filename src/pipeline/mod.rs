@@ -34,6 +34,7 @@ use rdkafka::consumer::BaseConsumer;
 use crate::consent::Batch;
 use crate::kafka::member::{self, Member, Place};
 use crate::kafka::writer::{Fault, WriteError, Writer};
+use crate::sink::kafka::Target;
 use crate::telemetry::Tally;
 use crate::time::Instant;
 use batch::Fetched;
@@ -53,7 +54,10 @@ pub struct Worker<'l> {
     number: usize,
     consumer: Arc<BaseConsumer<Member>>,
     writer: Writer,
-    judge: Judge,
+    /// The sink of each route, then the quarantine.
+    targets: Arc<[Target]>,
+    /// The purposes that permitted last, of each route: as bits, and as a header says them.
+    purposes: Vec<(u64, String)>,
     tally: Tally,
     open: Open,
     /// Partitions that are ours but stand still because records of theirs are gone.
@@ -81,12 +85,13 @@ impl<'l> Worker<'l> {
         let consumer = member::join(line.cluster(), &settings.group, line.accepts_gaps(), queued_kib)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         rdkafka::consumer::Consumer::subscribe(&consumer, &topics)?;
-        let limits = line.limits();
+        let routes = line.rules().routes.len();
         Ok(Self {
             consumer: Arc::new(consumer),
             writer,
-            judge: Judge::new(Arc::clone(line.rules()), limits.max_record_bytes, limits.max_depth),
-            tally: Tally::new(line.rules().routes.len()),
+            targets: line.targets(),
+            purposes: vec![(0, String::new()); routes],
+            tally: Tally::new(routes),
             open: Open::default(),
             gaps: BTreeSet::new(),
             oversized: HashSet::new(),
@@ -104,13 +109,15 @@ impl<'l> Worker<'l> {
     pub fn run(&mut self) -> Result<(), End> {
         // The messages of a batch borrow the consumer, not the worker.
         let consumer = Arc::clone(&self.consumer);
+        let limits = self.line.limits();
+        let mut judge = Judge::new(self.line.rules(), limits.max_record_bytes, limits.max_depth);
         while !self.line.is_stopping() {
             let mut fetched = Fetched::default();
             self.fetch(&consumer, &mut fetched)?;
             if fetched.is_empty() {
                 self.keep_place()?;
             } else {
-                self.decide(&consumer, fetched)?;
+                self.decide(&consumer, &mut judge, fetched)?;
             }
             if self.writer.age().is_some_and(|age| age >= self.line.commit_interval()) {
                 self.commit()?;
@@ -123,6 +130,7 @@ impl<'l> Worker<'l> {
     fn decide<'c>(
         &mut self,
         consumer: &'c BaseConsumer<Member>,
+        judge: &mut Judge<'_>,
         mut fetched: Fetched<'c>,
     ) -> Result<(), End> {
         let line = self.line;
@@ -153,10 +161,10 @@ impl<'l> Worker<'l> {
         line.waited(claim.age());
         drop(claim);
         let batch = Batch::open(line.now());
-        let written = self
-            .writer
-            .begin()
-            .and_then(|()| fetched.messages().try_for_each(|message| self.record(&batch, &view, message)));
+        self.targets = line.targets();
+        let written = self.writer.begin().and_then(|()| {
+            fetched.messages().try_for_each(|message| self.record(judge, &batch, &view, message))
+        });
         drop(view);
         self.read_on(consumer)?;
         written.or_else(|error| self.recover(error))

@@ -4,7 +4,7 @@ use rdkafka::message::BorrowedMessage;
 
 use super::Worker;
 use super::batch;
-use super::judge::Outcome;
+use super::judge::{Judge, Outcome};
 use super::open::Origin;
 use crate::cache::View;
 use crate::consent::{Batch, Cleared, End, Grounds, Reason};
@@ -19,41 +19,57 @@ impl Worker<'_> {
     /// Judges one record and writes what becomes of it.
     pub(super) fn record(
         &mut self,
+        judge: &mut Judge<'_>,
         batch: &Batch,
         view: &View<'_>,
         message: &BorrowedMessage<'_>,
     ) -> Result<(), WriteError> {
         let (record, headers_readable) = batch::record(message);
         let place = self.open.place(record.topic, record.partition);
-        let mut outcomes = Vec::new();
-        if headers_readable {
-            self.judge.record(batch, view, &record, |route, outcome, offset| {
-                outcomes.push((route, outcome, offset))
-            });
-        } else {
-            let routes = 0..self.line.rules().routes.len();
-            outcomes.extend(routes.map(|route| (route, Outcome::Quarantined(Reason::Malformed), None)));
-        }
         let mut notes: Vec<Note> = Vec::new();
-        for (route, outcome, consent_offset) in outcomes {
-            let ended = match outcome {
-                Outcome::NotRouted => None,
-                Outcome::Dropped(reason) => Some((End::Dropped, reason)),
-                Outcome::Held { reason, .. } => Some((End::Held, reason)),
-                Outcome::Quarantined(reason) => Some((End::Quarantined, reason)),
-                Outcome::Forwarded { cleared, reason } => {
-                    Some(self.forward(route, place, &record, &cleared, reason, consent_offset)?)
-                }
-            };
-            if let Some((End::Quarantined, reason)) = ended {
-                self.note(&mut notes, route, reason);
+        let mut written = Ok(());
+        let mut each = |route, outcome: Outcome<'_, '_>, consent_offset| {
+            if written.is_ok() {
+                written = self.end(route, place, &record, outcome, consent_offset, &mut notes);
             }
-            self.tally.add(route, ended);
+        };
+        if headers_readable {
+            judge.record(batch, view, &record, each);
+        } else {
+            (0..judge.rules().routes.len())
+                .for_each(|route| each(route, Outcome::Quarantined(Reason::Malformed), None));
         }
+        written?;
         if !notes.is_empty() {
             self.set_aside(place, &record, &notes)?;
         }
         self.open.judged(place, record.offset, record.timestamp.map(|at| at.0));
+        Ok(())
+    }
+
+    /// Writes and counts what became of a record at one route.
+    fn end(
+        &mut self,
+        route: usize,
+        place: usize,
+        record: &Record<'_>,
+        outcome: Outcome<'_, '_>,
+        consent_offset: Option<(i32, i64)>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), WriteError> {
+        let ended = match outcome {
+            Outcome::NotRouted => None,
+            Outcome::Dropped(reason) => Some((End::Dropped, reason)),
+            Outcome::Held { reason, .. } => Some((End::Held, reason)),
+            Outcome::Quarantined(reason) => Some((End::Quarantined, reason)),
+            Outcome::Forwarded { cleared, reason } => {
+                Some(self.forward(route, place, record, &cleared, reason, consent_offset)?)
+            }
+        };
+        if let Some((End::Quarantined, reason)) = ended {
+            self.note(notes, route, reason);
+        }
+        self.tally.add(route, ended);
         Ok(())
     }
 
@@ -67,31 +83,35 @@ impl Worker<'_> {
         consent_offset: Option<(i32, i64)>,
     ) -> Result<(End, Reason), WriteError> {
         let too_large = Ok((End::Quarantined, Reason::TooLarge));
+        let line = self.line;
         let origin = Origin { place, offset: record.offset, sink: route };
-        let (Some(own), Some(target)) = (self.line.rules().routes.get(route), self.line.target(route)) else {
-            return too_large;
-        };
-        if self.oversized.contains(&origin) {
+        if !self.oversized.is_empty() && self.oversized.contains(&origin) {
             return too_large;
         }
-        let purposes = match cleared.grounds() {
-            Grounds::Consent { purposes, .. } => self.line.purposes(route, purposes),
-            Grounds::Exempt { .. } | Grounds::Deletion => "".into(),
+        let source = self.source(record, origin);
+        let (Some(own), Some(target)) = (line.rules().routes.get(route), self.targets.get(route)) else {
+            return too_large;
         };
+        let bits = match cleared.grounds() {
+            Grounds::Consent { purposes, .. } => purposes,
+            Grounds::Exempt { .. } | Grounds::Deletion => 0,
+        };
+        let Some((last, purposes)) = self.purposes.get_mut(route) else { return too_large };
+        if bits != *last {
+            (*last, *purposes) = (bits, line.rules().purposes(route, bits).join(","));
+        }
         let first_party = match &own.needs {
             Needs::Consent(requirement) => requirement.recipient == "first_party",
             Needs::Nothing(_) => false,
         };
-        let decided = matches!(cleared.grounds(), Grounds::Consent { .. });
         let stamp = Stamp {
             route: &own.name,
             reason,
-            policy: self.line.policy_hash(),
-            purposes: &purposes,
-            consent_offset: consent_offset.filter(|_| first_party && decided),
+            policy: line.policy_hash(),
+            purposes,
+            consent_offset: consent_offset.filter(|_| first_party && bits != 0),
         };
-        let source = self.source(record, origin);
-        match forward(&mut self.writer, &target, record, cleared, &stamp, source) {
+        match forward(&mut self.writer, target, record, cleared, &stamp, source) {
             Ok(()) => Ok((End::Forwarded, reason)),
             Err(Refusal::TooLarge) => too_large,
             Err(Refusal::Failed(error)) => Err(error),
@@ -107,7 +127,7 @@ impl Worker<'_> {
     }
 
     fn set_aside(&mut self, place: usize, record: &Record<'_>, notes: &[Note]) -> Result<(), WriteError> {
-        let mut target = self.line.quarantine();
+        let Some(mut target) = self.targets.last().cloned() else { return Ok(()) };
         let origin = Origin { place, offset: record.offset, sink: self.line.rules().routes.len() };
         if self.oversized.contains(&origin) {
             target.max_bytes = 0;

@@ -1,6 +1,7 @@
 //! Topics of the same cluster.
 
 use rdkafka::message::{Header, OwnedHeaders};
+use smallvec::SmallVec;
 
 use crate::consent::{Cleared, Reason};
 use crate::kafka::partition;
@@ -62,15 +63,19 @@ pub fn forward(
     source: Source,
 ) -> Result<(), Refusal> {
     let out = cleared.record();
-    let offset = stamp.consent_offset.map(|(partition, offset)| format!("{partition}:{offset}"));
+    let mut digits = (itoa::Buffer::new(), itoa::Buffer::new());
+    let offset = stamp.consent_offset.map(|(partition, offset)| {
+        let parts = [digits.0.format(partition), ":", digits.1.format(offset)];
+        parts.iter().flat_map(|part| part.bytes()).collect::<SmallVec<[u8; 32]>>()
+    });
     let own = [
-        ("consentry.route", Some(stamp.route)),
-        ("consentry.reason", Some(stamp.reason.word())),
-        ("consentry.policy", Some(stamp.policy)),
-        ("consentry.purposes", Some(stamp.purposes).filter(|purposes| !purposes.is_empty())),
+        ("consentry.route", Some(stamp.route.as_bytes())),
+        ("consentry.reason", Some(stamp.reason.word().as_bytes())),
+        ("consentry.policy", Some(stamp.policy.as_bytes())),
+        ("consentry.purposes", Some(stamp.purposes.as_bytes()).filter(|purposes| !purposes.is_empty())),
         ("consentry.consent_offset", offset.as_deref()),
     ];
-    let own = own.into_iter().filter_map(|(name, value)| Some((name, Some(value?.as_bytes()))));
+    let own = own.into_iter().filter_map(|(name, value)| Some((name, Some(value?))));
     let kept = out.headers.iter().map(|(name, value)| (*name, value.as_deref()));
     let (key, value) = (out.key.as_deref(), out.value.as_deref());
     if batch_size(key, value, kept.clone().chain(own.clone())) > target.max_bytes {

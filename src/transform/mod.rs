@@ -7,7 +7,6 @@ mod action;
 mod value;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
@@ -43,14 +42,14 @@ pub struct Outgoing<'m> {
 
 /// Carries out a pipeline's field actions.
 #[derive(Debug)]
-pub struct Reducer {
-    rules: Arc<Rules>,
+pub struct Reducer<'r> {
+    rules: &'r Rules,
     pseudonyms: Pseudonyms,
 }
 
-impl Reducer {
+impl<'r> Reducer<'r> {
     /// For the pipeline with these rules.
-    pub fn new(rules: Arc<Rules>) -> Self {
+    pub fn new(rules: &'r Rules) -> Self {
         let keyed = rules.pseudonym_key.as_deref();
         let pseudonyms = Pseudonyms(keyed.and_then(|key| Hmac::<Sha256>::new_from_slice(key).ok()));
         Self { rules, pseudonyms }
@@ -86,7 +85,7 @@ impl Reducer {
         }
         let fields = self.rules.labels.iter().any(|label| label.header.is_none() && due(label));
         if let Some(text) = text.filter(|_| fields || self.rules.remove_unlabelled) {
-            let walk = value::Walk::new(&self.rules, &self.pseudonyms, level);
+            let walk = value::Walk::new(self.rules, &self.pseudonyms, level);
             out.value = Some(walk.over(text, &mut out.acted, &mut out.reduced)?);
         }
         out.acted.sort_unstable();

@@ -63,6 +63,22 @@ impl Load {
         (format!("user_id:u-{subject}"), record)
     }
 
+    /// The n-th person's key and a consent record of so many grants, for `purpose-0` and on, all permitted.
+    pub fn consent_with(&self, subject: u64, grants: usize) -> (String, String) {
+        let grants: Vec<String> = (0..grants)
+            .map(|n| {
+                format!(
+                    r#"{{"purpose":"purpose-{n}","status":"given","given_at":"2024-11-01T09:58:00Z","level":"contact"}}"#
+                )
+            })
+            .collect();
+        let record = format!(
+            r#"{{"subject":{{"type":"user_id","value":"u-{subject}"}},"version":1,"grants":[{}]}}"#,
+            grants.join(",")
+        );
+        (format!("user_id:u-{subject}"), record)
+    }
+
     /// The n-th event: its person's id, and its value. The three fields that are read stand early, in the
     /// middle and late.
     pub fn event(&self, number: u64, now_ms: i64) -> (String, String) {

@@ -6,6 +6,7 @@
 //! machine. Ratios are the claims, absolute times only say where they were taken.
 
 mod copy_loop;
+mod decide;
 mod end_to_end;
 mod follow;
 mod load;
@@ -52,6 +53,11 @@ struct Command {
 enum What {
     /// CPU a record, records a second and memory, against a bare copy loop and other systems.
     EndToEnd(end_to_end::Options),
+    /// Instructions and time of a decision, without Kafka, for policies of several sizes.
+    Decide(decide::Options),
+    /// The loop of `decide`.
+    #[command(hide = true)]
+    DecideLoop(decide::Options),
     /// The yardstick itself: copies a topic in transactions, without end.
     #[command(hide = true)]
     CopyLoop(copy_loop::Options),
@@ -61,6 +67,8 @@ fn main() {
     let command = Command::parse();
     match command.what {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
+        What::Decide(options) => decide::run(&options).print(command.output),
+        What::DecideLoop(options) => decide::run_loop(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }
 }

@@ -6,8 +6,6 @@
 mod input;
 mod verdict;
 
-use std::sync::Arc;
-
 use thiserror::Error;
 
 use crate::config::{self, Given, Problems, Ready};
@@ -68,28 +66,29 @@ pub fn explain(
     at: Timestamp,
 ) -> Result<Vec<Verdict>, ExplainError> {
     let cache = load(consents, ready.cache)?;
-    let mut judges = Vec::new();
+    let mut chosen = Vec::new();
     for settings in &ready.pipelines {
         if pipeline.is_none_or(|name| name == settings.rules.name) {
-            let rules = Arc::new(Rules::compile(&ready.policy, &settings.rules)?);
             let topic = settings.topics.first().cloned().unwrap_or_default();
-            let limits = &ready.line.limits;
-            judges.push((Judge::new(rules, limits.max_record_bytes, limits.max_depth), topic));
+            chosen.push((Rules::compile(&ready.policy, &settings.rules)?, topic));
         }
     }
-    if let Some(name) = pipeline.filter(|_| judges.is_empty()) {
+    if let Some(name) = pipeline.filter(|_| chosen.is_empty()) {
         let known = ready.pipelines.iter().map(|known| format!("`{}`", known.rules.name));
         return Err(ExplainError::NoPipeline(name.to_owned(), known.collect::<Vec<_>>().join(", ")));
     }
+    let limits = &ready.line.limits;
+    let judge = |rules| Judge::new(rules, limits.max_record_bytes, limits.max_depth);
+    let mut judges: Vec<_> = chosen.iter().map(|(rules, topic)| (judge(rules), topic)).collect();
     let (batch, view) = (Batch::open(at), cache.view());
     let mut verdicts = Vec::new();
     for (event, (number, line)) in numbered(events).enumerate() {
         let given = Event::read(line).map_err(|why| bad("events", number, &why))?;
         for (judge, topic) in &mut judges {
             let record = given.record(topic, at);
-            let rules = Arc::clone(judge.rules());
+            let rules = judge.rules();
             judge.record(&batch, &view, &record, |route, outcome, _| {
-                verdicts.push(Verdict::new(event, &rules, route, &record, &outcome));
+                verdicts.push(Verdict::new(event, rules, route, &record, &outcome));
             });
         }
     }
