@@ -114,20 +114,28 @@ impl Clock {
     }
 }
 
-/// A monotonic reading, for waits and time-outs.
+/// A monotonic reading, for waits and time-outs; and what the wall clock said beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instant(std::time::Instant);
+pub struct Instant(std::time::Instant, SystemTime);
 
 impl Instant {
     /// Now.
     #[allow(clippy::disallowed_methods, reason = "the one place that asks")]
     pub fn now() -> Self {
-        Self(std::time::Instant::now())
+        Self(std::time::Instant::now(), SystemTime::now())
     }
 
     /// How long ago this was; zero if it is still to come.
     pub fn elapsed(self) -> Duration {
         Self::now().0.saturating_duration_since(self.0)
+    }
+
+    /// How long ago this was by whichever clock says longer: the monotonic one stands still while a machine
+    /// sleeps.
+    pub fn elapsed_at_most(self) -> Duration {
+        let now = Self::now();
+        let by_wall = now.1.duration_since(self.1).unwrap_or_default();
+        now.0.saturating_duration_since(self.0).max(by_wall)
     }
 
     /// How long from `earlier` to this; zero if `earlier` is later.
@@ -139,6 +147,16 @@ impl Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_that_slept_has_waited() {
+        let now = Instant::now();
+        let before = Instant(now.0, now.1 - Duration::from_secs(3600));
+        assert!(before.elapsed() < Duration::from_secs(60));
+        assert!(before.elapsed_at_most() >= Duration::from_secs(3600));
+        let ahead = Instant(now.0, now.1 + Duration::from_secs(3600));
+        assert!(ahead.elapsed_at_most() < Duration::from_secs(60), "a clock set back says nothing");
+    }
 
     #[test]
     fn reads_rfc_3339_and_nothing_else() {

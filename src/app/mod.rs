@@ -65,6 +65,9 @@ pub enum Error {
     /// A worker ended for good.
     #[error("pipeline `{0}`: {1}")]
     Worker(String, End),
+    /// A worker hangs in the client for good; what it had begun is read again.
+    #[error("pipeline `{0}`: a call to the brokers hangs and cannot be ended but with the process")]
+    Hung(String),
     /// It did not stop in time.
     #[error("not stopped within `shutdown_timeout` = {} s; what was not committed is read again", .0.as_secs())]
     Slow(Duration),
@@ -81,6 +84,7 @@ impl Error {
             | Self::Thread(_)
             | Self::Line(..)
             | Self::Worker(..)
+            | Self::Hung(_)
             | Self::Slow(_) => false,
         }
     }

@@ -11,6 +11,8 @@ use crate::pipeline::{End, Worker};
 use crate::telemetry::{Cause, Metric};
 use crate::time::Instant;
 
+/// How often it is looked whether a worker hangs, or all have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A worker that worked for so long has got over what ended it before.
@@ -28,12 +30,21 @@ pub fn pipeline(parts: Parts, tell: &Sender<Error>, left: &AtomicUsize) {
         health.clear(&Cause::Starting);
     }
     std::thread::scope(|scope| {
+        let mut workers = Vec::new();
         for number in 0..line.workers() {
             let worker = std::thread::Builder::new().name(format!("{name}-{number}"));
             let (line, own) = (&line, tell.clone());
-            if let Err(error) = worker.spawn_scoped(scope, move || work(line, number, &own)) {
-                drop(tell.send(Error::Thread(error)));
+            match worker.spawn_scoped(scope, move || work(line, number, &own)) {
+                Ok(worker) => workers.push(worker),
+                Err(error) => drop(tell.send(Error::Thread(error))),
             }
+        }
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            if let Some(number) = line.hung() {
+                line.block(Cause::Worker(name.clone(), number), "a call to the brokers hangs".to_owned());
+                return drop(tell.send(Error::Hung(name)));
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
     });
 }

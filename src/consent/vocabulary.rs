@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 
@@ -15,6 +16,8 @@ use super::window::Window;
 
 /// Shapes of grants that are kept. A policy's purposes × channels × recipients × answers come to thousands.
 const MAX_SHAPES: usize = 1_000_000;
+/// Bytes of all shapes, or of all words of another kind, that are kept.
+const MAX_BYTES: usize = 64 << 20;
 /// Channels named in contact windows that are kept.
 const MAX_CHANNELS: usize = 65_536;
 /// Time zones that are kept; the IANA database has about 600 names.
@@ -108,14 +111,35 @@ impl Vocabulary {
 /// Words and their numbers: read without a lock, added to under one.
 #[derive(Debug)]
 struct Interner<T> {
-    words: boxcar::Vec<T>,
-    numbers: Mutex<HashMap<T, u32>>,
+    words: boxcar::Vec<Arc<T>>,
+    numbers: Mutex<HashMap<Arc<T>, u32>>,
     max: usize,
+    /// What may still be added, in bytes.
+    room: AtomicUsize,
 }
 
-impl<T: Clone + Eq + Hash> Interner<T> {
+/// What a word takes.
+trait Word {
+    /// Its bytes beyond its own struct.
+    fn bytes(&self) -> usize;
+}
+
+impl Word for Box<str> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Word for Shape {
+    fn bytes(&self) -> usize {
+        self.purpose.len() + self.channel.len() + self.recipient.len() + self.level.len()
+    }
+}
+
+impl<T: Word + Eq + Hash> Interner<T> {
     fn new(max: usize) -> Self {
-        Self { words: boxcar::Vec::new(), numbers: Mutex::new(HashMap::new()), max }
+        let room = AtomicUsize::new(MAX_BYTES);
+        Self { words: boxcar::Vec::new(), numbers: Mutex::new(HashMap::new()), max, room }
     }
 
     fn number(&self, word: T) -> Result<u32, Full> {
@@ -128,10 +152,14 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         if let Some(number) = numbers.get(&word) {
             return Ok(*number);
         }
+        let left = self.room.load(Ordering::Relaxed).checked_sub(word.bytes()).ok_or(Full)?;
         if numbers.len() >= self.max {
             return Err(Full);
         }
-        let index = self.words.push(word.clone());
+        // Only changed here, under the lock.
+        self.room.store(left, Ordering::Relaxed);
+        let word = Arc::new(word);
+        let index = self.words.push(Arc::clone(&word));
         first(index);
         let number = u32::try_from(index).map_err(|_| Full)?;
         numbers.insert(word, number);
@@ -139,7 +167,7 @@ impl<T: Clone + Eq + Hash> Interner<T> {
     }
 
     fn at(&self, number: u32) -> Option<&T> {
-        self.words.get(number as usize)
+        self.words.get(number as usize).map(|word| &**word)
     }
 }
 
@@ -149,10 +177,22 @@ mod tests {
 
     #[test]
     fn a_word_keeps_its_number_and_a_bound_holds() {
-        let interner = Interner::<u8>::new(2);
-        assert_eq!((interner.number(7), interner.number(8), interner.number(7)), (Ok(0), Ok(1), Ok(0)));
-        assert_eq!(interner.number(9), Err(Full));
-        assert_eq!(interner.number(8), Ok(1));
+        let interner = Interner::<Box<str>>::new(2);
+        let number = |word: &str| interner.number(word.into());
+        assert_eq!((number("a"), number("b"), number("a")), (Ok(0), Ok(1), Ok(0)));
+        assert_eq!((number("c"), number("b")), (Err(Full), Ok(1)));
+    }
+
+    #[test]
+    fn long_words_take_their_room() {
+        let interner = Interner::<Box<str>>::new(10);
+        let half = MAX_BYTES / 2;
+        let word = |letter: &str, length| letter.repeat(length).into_boxed_str();
+        assert_eq!(interner.number(word("a", half)), Ok(0));
+        assert_eq!(interner.number(word("b", half + 1)), Err(Full));
+        assert_eq!(interner.number(word("b", half)), Ok(1));
+        assert_eq!(interner.number(word("c", 1)), Err(Full));
+        assert_eq!(interner.number(word("a", half)), Ok(0), "what is known stays known");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod state;
 mod unreadable;
 mod watch;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -27,7 +28,7 @@ use thiserror::Error;
 
 use crate::cache::Cache;
 use crate::kafka::settings::ClusterSettings;
-use crate::telemetry::Health;
+use crate::telemetry::{Cause, Health};
 use crate::time::Instant;
 use settings::FollowerSettings;
 use state::State;
@@ -78,6 +79,15 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A thread of the follower has panicked: nothing is decided any more, and readiness says so.
+    fn lost(&self) {
+        let why = "a thread that follows the consent topic panicked: start the process anew".to_owned();
+        tracing::error!(why);
+        self.state().broken(why.clone());
+        self.health.block(Cause::ConsentError, why);
+        self.changed.notify_all();
+    }
+
     /// How long the oldest ticket has waited.
     fn oldest_wait(&self) -> Option<Duration> {
         self.waiting().iter().map(|(_, since)| since.elapsed()).max()
@@ -126,12 +136,18 @@ impl Follower {
         let reader = reader::Reader::new(Arc::clone(&shared))?;
         let watch = watch::Watch::new(Arc::clone(&shared))?;
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.to_owned()).spawn(body)
+            let shared = Arc::clone(&shared);
+            let guarded = move || {
+                if catch_unwind(AssertUnwindSafe(body)).is_err() {
+                    shared.lost();
+                }
+            };
+            std::thread::Builder::new().name(name.to_owned()).spawn(guarded)
         };
-        let mut follower = Self { shared, threads: Vec::new() };
-        follower.threads.push(spawn("consent-reader", Box::new(move || reader.run()))?);
-        follower.threads.push(spawn("consent-watch", Box::new(move || watch.run()))?);
-        Ok(follower)
+        let mut threads = Vec::new();
+        threads.push(spawn("consent-reader", Box::new(move || reader.run()))?);
+        threads.push(spawn("consent-watch", Box::new(move || watch.run()))?);
+        Ok(Self { shared, threads })
     }
 
     /// What workers wait at.

@@ -43,6 +43,13 @@ pub enum Command {
     Extend(usize, usize),
 }
 
+/// How far the cache had come at some moment.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    resets: u64,
+    passed: Vec<i64>,
+}
+
 /// The state of following one topic.
 #[derive(Debug, Default)]
 pub struct State {
@@ -102,8 +109,14 @@ impl State {
         self.stop = Some(stop);
     }
 
-    /// Why this look at the topic shows that it is no longer the one that was followed.
-    pub fn went_back(&self, ends: &[i64], topic_id: Option<&str>) -> Option<String> {
+    /// What is applied now: ends that are asked for after this cannot be below it.
+    pub fn mark(&self) -> Mark {
+        Mark { resets: self.resets, passed: self.passed.clone() }
+    }
+
+    /// Why this look at the topic, whose ends were asked for after `mark`, shows that it is no longer the one
+    /// that was followed.
+    pub fn went_back(&self, mark: &Mark, ends: &[i64], topic_id: Option<&str>) -> Option<String> {
         if let Some(why) = &self.reset {
             return Some(why.clone());
         }
@@ -111,7 +124,8 @@ impl State {
             return Some("tombstones may be gone that were never read".to_owned());
         }
         let other = self.topic_id.as_deref().zip(topic_id).is_some_and(|(old, new)| old != new);
-        let behind = self.passed.iter().zip(ends).position(|(passed, end)| end < passed);
+        let comparable = mark.resets == self.resets;
+        let behind = mark.passed.iter().zip(ends).position(|(passed, end)| comparable && end < passed);
         if other {
             Some("the topic was made anew".to_owned())
         } else if ends.len() < self.count {
@@ -131,8 +145,8 @@ impl State {
     fn may_have_missed_a_tombstone(&self) -> bool {
         let Some(kept) = self.tombstones_kept else { return false };
         match self.fresh_at {
-            Some(at) => at.elapsed() > kept / 2,
-            None => self.reset_at.is_some_and(|at| at.elapsed() > kept),
+            Some(at) => at.elapsed_at_most() > kept / 2,
+            None => self.reset_at.is_some_and(|at| at.elapsed_at_most() > kept),
         }
     }
 
@@ -288,7 +302,7 @@ mod tests {
 
     fn started(targets: &[i64]) -> State {
         let mut state = State::new();
-        assert!(state.went_back(targets, Some("id")).is_some(), "nothing is followed yet");
+        assert!(state.went_back(&state.mark(), targets, Some("id")).is_some(), "nothing is followed yet");
         state.reset(targets.len(), Some("id".to_owned()));
         assert_eq!(state.take_commands(), [Command::Reset(targets.len())]);
         state.restarted();
@@ -322,10 +336,10 @@ mod tests {
         let mut state = started(&[1]);
         state.pass(0, 1);
         state.keeps_tombstones(Duration::from_secs(3600));
-        assert_eq!(state.went_back(&[1], Some("id")), None);
+        assert_eq!(state.went_back(&state.mark(), &[1], Some("id")), None);
         state.keeps_tombstones(Duration::ZERO);
         std::thread::sleep(Duration::from_millis(1));
-        assert!(state.went_back(&[1], Some("id")).is_some());
+        assert!(state.went_back(&state.mark(), &[1], Some("id")).is_some());
     }
 
     #[test]
@@ -333,14 +347,31 @@ mod tests {
         let mut state = started(&[3, 3]);
         state.pass(0, 3);
         state.pass(1, 3);
-        assert_eq!(state.went_back(&[3, 3, 1], Some("id")), None);
-        assert_eq!(state.went_back(&[9, 9], None), None);
-        assert!(state.went_back(&[9, 9], Some("other")).is_some());
-        assert!(state.went_back(&[9], Some("id")).is_some());
-        assert!(state.went_back(&[3, 2], Some("id")).is_some());
+        assert_eq!(state.went_back(&state.mark(), &[3, 3, 1], Some("id")), None);
+        assert_eq!(state.went_back(&state.mark(), &[9, 9], None), None);
+        assert!(state.went_back(&state.mark(), &[9, 9], Some("other")).is_some());
+        assert!(state.went_back(&state.mark(), &[9], Some("id")).is_some());
+        assert!(state.went_back(&state.mark(), &[3, 2], Some("id")).is_some());
         state.fail(Stop::Missing);
         assert!(!state.is_going());
-        assert!(state.went_back(&[9, 9], Some("id")).is_some(), "it was seen missing");
+        assert!(state.went_back(&state.mark(), &[9, 9], Some("id")).is_some(), "it was seen missing");
+    }
+
+    #[test]
+    fn what_is_applied_after_the_ends_were_asked_for_is_no_going_back() {
+        let mut state = started(&[3]);
+        state.pass(0, 3);
+        let mark = state.mark();
+        state.pass(0, 5);
+        assert_eq!(
+            state.went_back(&mark, &[4], Some("id")),
+            None,
+            "the answer is older than the last message"
+        );
+        assert!(state.went_back(&state.mark(), &[4], Some("id")).is_some());
+        state.reset(1, Some("id".to_owned()));
+        state.restarted();
+        assert_eq!(state.went_back(&mark, &[1], Some("id")), None, "the mark is of the reading before");
     }
 
     #[test]
@@ -350,7 +381,7 @@ mod tests {
         state.broken("bad compression".to_owned());
         state.complete(reading(2, &[1]));
         assert!(!state.is_going());
-        assert!(state.went_back(&[1], Some("id")).is_some());
+        assert!(state.went_back(&state.mark(), &[1], Some("id")).is_some());
         state.reset(1, Some("id".to_owned()));
         state.restarted();
         state.complete(reading(3, &[1]));

@@ -27,8 +27,8 @@ const RETRY: Duration = Duration::from_millis(200);
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// How often a topic that cannot be followed is looked at again.
 const UNSUITABLE_AGAIN: Duration = Duration::from_secs(5);
-/// More than the client has to say between two looks.
-const MOST_SAID: usize = 32;
+/// How often the configuration of a topic that can be followed is looked at again.
+const SUITABLE_FOR: Duration = Duration::from_secs(300);
 
 /// Watches the consent topic.
 pub struct Watch {
@@ -38,7 +38,8 @@ pub struct Watch {
     client: BaseConsumer<Asking>,
     is_assigned: bool,
     gauges: Gauges,
-    suitable: bool,
+    /// When the topic was last found to be configured as it must be.
+    suitable_at: Option<Instant>,
 }
 
 struct Gauges {
@@ -74,7 +75,7 @@ impl Watch {
             lag: Vec::new(),
         };
         shared.health.block(Cause::ConsentLoading, "the consent topic has not been read yet".to_owned());
-        Ok(Self { suitable: !shared.checks_topic, shared, client, is_assigned: false, gauges })
+        Ok(Self { suitable_at: None, shared, client, is_assigned: false, gauges })
     }
 
     /// Looks until the follower stops.
@@ -126,14 +127,15 @@ impl Watch {
     /// One reading: fresh metadata first, so that new partitions are loaded; then every end.
     fn look(&mut self, number: u64, began: Instant) -> Result<(), Stop> {
         let topic = self.shared.settings.topic.clone();
-        let count = topics::partitions(&self.client, &topic, ASK_WITHIN).map_err(stop)?;
+        let count = topics::partitions(self.client.client(), &topic, ASK_WITHIN).map_err(stop)?;
         self.hold_on(&topic).map_err(|error| stop(error.into()))?;
         let topic_id = self.client.context().topic_id();
         self.check_topic(&topic)?;
+        let mark = self.shared.state().mark();
         let ends = topics::ends(&self.client, &topic, count, ASK_WITHIN).map_err(stop)?;
         let (went_back, known) = {
             let state = self.shared.state();
-            (state.went_back(&ends, topic_id.as_deref()), state.partitions())
+            (state.went_back(&mark, &ends, topic_id.as_deref()), state.partitions())
         };
         if let Some(why) = went_back {
             tracing::info!(
@@ -147,6 +149,11 @@ impl Watch {
                 .health
                 .block(Cause::ConsentLoading, format!("reading `{topic}` from its beginning: {why}"));
             self.shared.state().reset(count, topic_id.clone());
+            // It may be configured otherwise than the one before: nothing is decided until that is known.
+            if self.shared.checks_topic {
+                self.suitable_at = None;
+                return self.check_topic(&topic);
+            }
         } else if count > known {
             tracing::info!(topic, partitions = count, "the consent topic has new partitions");
             self.shared.state().extend(count);
@@ -166,7 +173,12 @@ impl Watch {
             self.client.pause(&list)?;
             self.is_assigned = true;
         }
-        for _ in 0..MOST_SAID {
+        // What is heard is consumed without being returned: it is over when a poll heard nothing. The client
+        // says something of every partition at every look.
+        let began = Instant::now();
+        let mut heard = None;
+        while heard != Some(self.client.context().heard()) && began.elapsed() < ASK_WITHIN {
+            heard = Some(self.client.context().heard());
             drop(self.client.poll(Duration::ZERO));
         }
         Ok(())
@@ -174,7 +186,8 @@ impl Watch {
 
     /// Whether the topic keeps every subject's last word, and tombstones long enough.
     fn check_topic(&mut self, topic: &str) -> Result<(), Stop> {
-        if self.suitable {
+        let is_recent = self.suitable_at.is_some_and(|at| at.elapsed() < SUITABLE_FOR);
+        if is_recent || !self.shared.checks_topic {
             return Ok(());
         }
         let config = Topics::connect(&self.shared.cluster).and_then(|topics| topics.config(topic));
@@ -186,7 +199,7 @@ impl Watch {
         }
         let kept = config.get("delete.retention.ms").and_then(|ms| ms.parse().ok());
         self.shared.state().keeps_tombstones(Duration::from_millis(kept.unwrap_or(MIN_DELETE_RETENTION_MS)));
-        self.suitable = true;
+        self.suitable_at = Some(Instant::now());
         Ok(())
     }
 

@@ -39,6 +39,7 @@ pub fn is_set(cluster: &ClusterSettings, name: &str) -> bool {
 pub struct Asking {
     topic_id: Mutex<Option<String>>,
     changes: AtomicU64,
+    heard: AtomicU64,
     end: Mutex<Option<i64>>,
 }
 
@@ -54,6 +55,11 @@ impl Asking {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How often the client has said anything. Unless that is polled, it piles up.
+    pub fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Acquire)
+    }
+
     /// How often a topic was found to be another one under the same name.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
@@ -62,10 +68,11 @@ impl Asking {
 
 impl ClientContext for Asking {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.fetch_add(1, Ordering::AcqRel);
         if !matches!(level, RDKafkaLogLevel::Debug) {
             return log(level, facility, message);
         }
-        if let Some((old, new)) = changed_id(message) {
+        if let Some((_, old, new)) = changed_id(message) {
             *self.topic_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(new.to_owned());
             if old != NO_ID {
                 self.changes.fetch_add(1, Ordering::AcqRel);
@@ -74,6 +81,7 @@ impl ClientContext for Asking {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.heard.fetch_add(1, Ordering::AcqRel);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end_in(reason);
         } else {
@@ -85,13 +93,14 @@ impl ClientContext for Asking {
 impl ConsumerContext for Asking {}
 
 /// A topic that was not looked up before: sixteen zero bytes in base64.
-const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+pub const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The ids in `Topic NAME changed id from OLD to NEW`.
-fn changed_id(message: &str) -> Option<(&str, &str)> {
-    let (_, ids) = message.split_once(" changed id from ")?;
+/// Name and ids in `Topic NAME changed id from OLD to NEW`.
+pub fn changed_id(message: &str) -> Option<(&str, &str, &str)> {
+    let (said, ids) = message.split_once(" changed id from ")?;
+    let (_, name) = said.rsplit_once("Topic ")?;
     let (old, new) = ids.split_once(" to ")?;
-    Some((old.trim(), new.trim()))
+    Some((name.trim(), old.trim(), new.trim()))
 }
 
 /// The offset in `Fetch from broker N reached end of partition at offset M (HighwaterMark H)`.
@@ -125,7 +134,7 @@ mod tests {
     fn finds_the_topic_id_in_the_log() {
         let line =
             "[thrd:main]: Topic consents changed id from AAAAAAAAAAAAAAAAAAAAAA to 3qYV1v5uQ5y_x4s0f1nHcA";
-        assert_eq!(changed_id(line), Some((NO_ID, "3qYV1v5uQ5y_x4s0f1nHcA")));
+        assert_eq!(changed_id(line), Some(("consents", NO_ID, "3qYV1v5uQ5y_x4s0f1nHcA")));
         assert_eq!(changed_id("Topic consents partition count changed from 1 to 2"), None);
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::client;
 use super::settings::ClusterSettings;
@@ -95,7 +95,7 @@ fn look(
 ) -> Result<(), TopicError> {
     let consumer: BaseConsumer = client::config(cluster, &[]).create()?;
     for one in wanted {
-        let partitions = match topics::partitions(&consumer, &one.topic, patience) {
+        let partitions = match topics::partitions(consumer.client(), &one.topic, patience) {
             Ok(count) => Some(count),
             Err(TopicError::Missing(_)) => {
                 report.missing(one);

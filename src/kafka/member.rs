@@ -53,6 +53,8 @@ pub enum Event {
     Assigned(Place, i64, Option<Gap>),
     /// This partition is no longer ours.
     Revoked(Place),
+    /// This topic is another one under the same name: where we stood in it means nothing.
+    MadeAnew(String),
     /// The assignment could not be taken.
     Failed(KafkaError),
 }
@@ -84,8 +86,11 @@ pub fn join(
             ("enable.partition.eof", "false"),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("check.crcs", "true"),
+            // Tells when a topic was made anew (see `client::Asking`).
+            ("debug", "topic"),
         ],
     );
+    config.set_log_level(RDKafkaLogLevel::Debug);
     for (name, value) in [
         ("session.timeout.ms", "15000"),
         ("queued.max.messages.kbytes", &queued_kib.clamp(1, 2_097_151).to_string()),
@@ -150,7 +155,14 @@ impl Member {
 
 impl ClientContext for Member {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log(level, facility, message);
+        if !matches!(level, RDKafkaLogLevel::Debug) {
+            return client::log(level, facility, message);
+        }
+        if let Some((topic, old, _)) = client::changed_id(message)
+            && old != client::NO_ID
+        {
+            self.tell(Event::MadeAnew(topic.to_owned()));
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
@@ -36,12 +36,12 @@ pub enum TopicError {
 }
 
 /// How many partitions a topic has.
-pub fn partitions<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
+pub fn partitions<C: ClientContext>(
+    client: &Client<C>,
     topic: &str,
     within: Duration,
 ) -> Result<usize, TopicError> {
-    let metadata = consumer.fetch_metadata(Some(topic), within)?;
+    let metadata = client.fetch_metadata(Some(topic), within)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let missing = || TopicError::Missing(topic.to_owned());
     let found = found.ok_or_else(missing)?;
@@ -92,6 +92,11 @@ impl Topics {
         let admin = client::config(cluster, &[]).create()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { admin, runtime })
+    }
+
+    /// The client, for questions about partitions.
+    pub fn client(&self) -> &Client<DefaultClientContext> {
+        self.admin.inner()
     }
 
     /// A topic's configuration, every value in force.

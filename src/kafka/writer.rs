@@ -22,8 +22,6 @@ use super::member::Member;
 use super::settings::ClusterSettings;
 use crate::time::Instant;
 
-/// How long readers wait at a transaction whose writer was killed.
-pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one call about a transaction may take.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// How long writes may take to be acknowledged.
@@ -122,7 +120,9 @@ const fn is_fencing(code: RDKafkaErrorCode) -> bool {
 pub struct WriterSettings {
     /// `consentry/INSTANCE/PIPELINE/WORKER`; absent: without transactions.
     pub transactional_id: Option<String>,
-    /// Bytes that may wait for acknowledgement.
+    /// How long readers wait at a transaction whose writer was killed.
+    pub timeout: Duration,
+    /// Bytes that may wait for acknowledgement, keys and headers included.
     pub buffer_bytes: usize,
     /// The largest batch that every sink takes.
     pub batch_bytes: usize,
@@ -182,6 +182,8 @@ pub struct Write<'a> {
     pub timestamp: Option<i64>,
     /// The headers.
     pub headers: OwnedHeaders,
+    /// Key, value and headers, in bytes.
+    pub size: usize,
     /// The number it is reported by.
     pub number: usize,
 }
@@ -192,6 +194,9 @@ pub struct Writer {
     transactional: bool,
     begun: Option<Instant>,
     sent: u64,
+    buffer_bytes: usize,
+    /// Bytes handed over since the last time nothing waited. librdkafka's own bound counts values alone.
+    handed_bytes: usize,
 }
 
 impl Writer {
@@ -217,14 +222,15 @@ impl Writer {
         }
         if let Some(id) = &settings.transactional_id {
             config.set("transactional.id", id);
-            config.set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
+            config.set("transaction.timeout.ms", settings.timeout.as_millis().to_string());
         }
         let producer: BaseProducer<Reports> = config.create_with_context(Reports::default())?;
         let transactional = settings.transactional_id.is_some();
         if transactional {
             producer.init_transactions(CALL_WITHIN)?;
         }
-        Ok(Self { producer, transactional, begun: None, sent: 0 })
+        let buffer_bytes = settings.buffer_bytes;
+        Ok(Self { producer, transactional, begun: None, sent: 0, buffer_bytes, handed_bytes: 0 })
     }
 
     /// Begins, unless begun.
@@ -241,6 +247,11 @@ impl Writer {
     /// Hands a record over. Waits where the buffer is full.
     pub fn send(&mut self, write: Write<'_>) -> Result<(), WriteError> {
         self.begin()?;
+        self.handed_bytes += write.size;
+        if self.handed_bytes > self.buffer_bytes {
+            self.drain()?;
+            self.handed_bytes = write.size;
+        }
         let mut full_since: Option<Instant> = None;
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(write.topic, write.number)
@@ -297,8 +308,8 @@ impl Writer {
         self.producer.poll(Duration::ZERO);
     }
 
-    /// Waits until every record is acknowledged.
-    fn settle(&mut self) -> Result<(), WriteError> {
+    /// Waits until nothing waits for an acknowledgement.
+    fn drain(&self) -> Result<(), WriteError> {
         let began = Instant::now();
         while self.producer.in_flight_count() > 0 {
             if began.elapsed() > SETTLE_WITHIN {
@@ -306,6 +317,13 @@ impl Writer {
             }
             self.producer.poll(Duration::from_millis(1));
         }
+        Ok(())
+    }
+
+    /// Waits until every record is acknowledged.
+    fn settle(&mut self) -> Result<(), WriteError> {
+        self.drain()?;
+        self.handed_bytes = 0;
         let reports = self.producer.context();
         let too_large =
             std::mem::take(&mut *reports.too_large.lock().unwrap_or_else(PoisonError::into_inner));

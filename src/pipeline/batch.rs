@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use smallvec::SmallVec;
 
 use crate::record::{Header, Record};
@@ -18,7 +18,7 @@ pub struct Fetched<'c> {
 impl<'c> Fetched<'c> {
     /// Adds a message.
     pub fn push(&mut self, message: BorrowedMessage<'c>) {
-        self.bytes += message.payload_len() + message.key_len();
+        self.bytes += message.payload_len() + message.key_len() + header_bytes(&message);
         self.messages.push(message);
     }
 
@@ -32,7 +32,7 @@ impl<'c> Fetched<'c> {
         self.messages.len()
     }
 
-    /// The bytes of keys and values.
+    /// The bytes of keys, values and headers.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -47,6 +47,13 @@ impl<'c> Fetched<'c> {
     pub fn messages(&self) -> impl Iterator<Item = &BorrowedMessage<'c>> {
         self.messages.iter()
     }
+}
+
+/// The bytes of a message's headers; zero where they cannot be read.
+fn header_bytes(message: &BorrowedMessage<'_>) -> usize {
+    let length = |header: Header<'_>| header.0.len() + header.1.map_or(0, <[u8]>::len);
+    let sum = |headers: &BorrowedHeaders| headers.iter().map(|own| length((own.key, own.value))).sum();
+    message.headers().map_or(0, |headers| catch_unwind(AssertUnwindSafe(|| sum(headers))).unwrap_or(0))
 }
 
 /// A message as a record. The flag says whether its headers could be read: the client panics at a header

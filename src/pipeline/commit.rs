@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
 
 use super::batch::Fetched;
 use super::{End, Worker};
 use crate::kafka::member::committed;
-use crate::kafka::writer::{Fault, TRANSACTION_TIMEOUT, WriteError};
+use crate::kafka::writer::{Fault, WriteError};
 use crate::telemetry::Cause;
 use crate::time::Instant;
 use rdkafka::message::Message;
@@ -46,7 +47,10 @@ impl Worker<'_> {
         }
         let began = Instant::now();
         let offsets = self.open.offsets()?;
-        match self.writer.commit(&self.consumer, &offsets) {
+        let call = self.line.call(self.number);
+        let committed = self.writer.commit(&self.consumer, &offsets);
+        drop(call);
+        match committed {
             Ok(()) => {
                 self.line.committed(began.elapsed(), self.open.oldest_ms);
                 self.count()?;
@@ -90,7 +94,10 @@ impl Worker<'_> {
         if standing.count() == 0 {
             return Ok(());
         }
-        self.writer.commit(&self.consumer, &standing).or_else(|error| self.recover(error))
+        let call = self.line.call(self.number);
+        let kept = self.writer.commit(&self.consumer, &standing);
+        drop(call);
+        kept.or_else(|error| self.recover(error))
     }
 
     /// Where going back does not help, takes readiness away and goes slower.
@@ -125,7 +132,7 @@ impl Worker<'_> {
     /// What is to be done about an error. A transaction that was open for longer than its time-out was
     /// ended by the coordinator, which looks as if somebody had taken over.
     pub(super) fn fault_of(&self, error: &WriteError) -> Fault {
-        let timed_out = self.writer.age().is_some_and(|age| age >= TRANSACTION_TIMEOUT);
+        let timed_out = self.writer.age().is_some_and(|age| age >= self.line.transaction_timeout());
         match error.fault() {
             Fault::Fenced if timed_out => Fault::Replace,
             fault @ (Fault::Again | Fault::Fenced | Fault::Abort | Fault::Replace) => fault,
@@ -135,7 +142,14 @@ impl Worker<'_> {
     /// After a refusal for size: asks the sinks for their limits again, and a new producer sends one record
     /// at a time; a record that is refused then is set aside when it is read again.
     pub(super) fn learn_sizes(&mut self, error: &WriteError) -> Result<Option<Fault>, End> {
-        let WriteError::TooLarge(numbers) = error else { return Ok(None) };
+        let numbers = match error {
+            WriteError::TooLarge(numbers) => numbers,
+            WriteError::Refused(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic) => {
+                self.line.learn_limits()?;
+                return Ok(None);
+            }
+            WriteError::Refused(_) | WriteError::Unsettled | WriteError::Kafka { .. } => return Ok(None),
+        };
         if std::mem::replace(&mut self.cautious, true) {
             let refused = numbers.iter().filter_map(|number| self.open.origins.get(*number));
             self.oversized.extend(refused.cloned());
@@ -148,7 +162,10 @@ impl Worker<'_> {
     /// Aborts what was begun and goes back to where it began.
     pub(super) fn abort(&mut self) -> Result<(), End> {
         self.line.aborted();
-        match self.writer.abort() {
+        let call = self.line.call(self.number);
+        let aborted = self.writer.abort();
+        drop(call);
+        match aborted {
             Ok(()) => self.go_back(),
             Err(error) if self.fault_of(&error) == Fault::Fenced => Err(End::Fenced),
             Err(error) => {
@@ -211,7 +228,7 @@ impl Worker<'_> {
             }
         }
         self.count()?;
-        self.consumer.seek_partitions(list, SEEK_WITHIN)?;
-        Ok(())
+        let sought = self.consumer.seek_partitions(list, SEEK_WITHIN)?;
+        Ok(sought.elements().iter().try_for_each(|element| element.error())?)
     }
 }

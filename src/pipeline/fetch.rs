@@ -126,10 +126,37 @@ impl Worker<'_> {
                         self.abort()?;
                     }
                 }
+                Event::MadeAnew(topic) => {
+                    fetched.clear();
+                    self.begin_anew(consumer, &topic)?;
+                }
                 Event::Failed(error) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+
+    /// A source topic was deleted and made anew: what is begun is undone, and the new one is read from its
+    /// beginning. What the old one held and was not read is gone, and nobody can say how much that is.
+    fn begin_anew(&mut self, consumer: &BaseConsumer<Member>, topic: &str) -> Result<(), End> {
+        let ours = consumer.assignment()?.to_topic_map().into_keys();
+        let places: Vec<Place> = ours.filter(|place| place.0 == topic).collect();
+        tracing::warn!(
+            pipeline = self.line.name(),
+            worker = self.number,
+            topic,
+            partitions = places.len(),
+            "the topic was made anew: it is read from its beginning"
+        );
+        places.iter().for_each(|place| self.open.drop_place(place));
+        self.abort()?;
+        let mut list = TopicPartitionList::new();
+        for (place, (low, _)) in bounds(consumer, &places)? {
+            list.add_partition_offset(&place.0, place.1, Offset::Offset(low))?;
+            self.open.begins(&place, low);
+        }
+        let sought = consumer.seek_partitions(list, super::commit::SEEK_WITHIN)?;
+        Ok(sought.elements().iter().try_for_each(|element| element.error())?)
     }
 
     /// An error of the consumer.
@@ -186,7 +213,9 @@ impl Worker<'_> {
 
     fn topics_answer(&self, consumer: &BaseConsumer<Member>) -> bool {
         let topics = &self.line.settings().topics;
-        topics.iter().all(|topic| crate::kafka::topics::partitions(consumer, topic, ASK_WITHIN).is_ok())
+        topics
+            .iter()
+            .all(|topic| crate::kafka::topics::partitions(consumer.client(), topic, ASK_WITHIN).is_ok())
     }
 
     /// Offsets were out of range: which, and what is to become of them.

@@ -6,9 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Histogram};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use thiserror::Error;
 
+use super::calls::{Call, Calls};
 use super::settings::{Delivery, LineLimits, LineSettings, PipelineSettings, Start};
 use crate::kafka::client;
 use crate::kafka::member;
@@ -23,6 +24,13 @@ use crate::time::{Clock, Timestamp};
 
 /// What a broker takes unless a topic says otherwise (`message.max.bytes`).
 const DEFAULT_MAX_BYTES: usize = 1_048_588;
+
+/// What a transaction may take to end, beyond the time it gathers: readers wait so long at one whose writer
+/// was killed.
+const TRANSACTION_SPARE: Duration = Duration::from_secs(15);
+/// Each call about a transaction has a time-out of its own, and all of them together take less. librdkafka has
+/// been seen not to keep one (confluentinc/librdkafka#5456).
+const HUNG_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a pipeline's topics cannot be used.
 #[derive(Debug, Error)]
@@ -70,6 +78,7 @@ pub struct Line {
     /// One a route, then the quarantine.
     targets: RwLock<Arc<[Target]>>,
     counts: Counts,
+    calls: Calls,
 }
 
 struct Counts {
@@ -90,7 +99,7 @@ impl Line {
     pub fn build(parts: Arc<Parts>) -> Result<Self, LineError> {
         let consumer: BaseConsumer =
             client::config(&parts.cluster, &[]).create().map_err(TopicError::from)?;
-        let count = |topic: &str| topics::partitions(&consumer, topic, ASK_WITHIN);
+        let count = |topic: &str| topics::partitions(consumer.client(), topic, ASK_WITHIN);
         let mut sources = BTreeMap::new();
         for topic in &parts.settings.topics {
             sources.insert(topic.clone(), count(topic)?);
@@ -119,14 +128,19 @@ impl Line {
                 .map_err(TopicError::from)?;
         }
         let pipeline = parts.settings.rules.name.clone();
-        let line =
-            Self { counts: Counts::new(&pipeline), parts, sources, targets: RwLock::new(targets.into()) };
+        let line = Self {
+            counts: Counts::new(&pipeline),
+            calls: Calls::new(parts.line.workers),
+            parts,
+            sources,
+            targets: RwLock::new(targets.into()),
+        };
         line.learn_limits()?;
         Ok(line)
     }
 
-    /// Asks how large a record each sink takes. Where that may not be asked, the default stands, and a
-    /// refusal is found out by trying.
+    /// Asks how many partitions each sink has, and how large a record it takes. Where that may not be asked,
+    /// the default stands, and a refusal is found out by trying.
     pub fn learn_limits(&self) -> Result<(), LineError> {
         if !self.parts.asks_limits {
             return Ok(());
@@ -134,6 +148,7 @@ impl Line {
         let admin = Topics::connect(&self.parts.cluster)?;
         let mut targets = self.targets().to_vec();
         for target in &mut targets {
+            target.partitions = topics::partitions(admin.client(), &target.topic, ASK_WITHIN)?;
             match admin.config(&target.topic) {
                 Ok(config) => {
                     let max = config.get("max.message.bytes").and_then(|bytes| bytes.parse().ok());
@@ -154,6 +169,7 @@ impl Line {
             self.targets().iter().map(|target| target.max_bytes).min().unwrap_or(DEFAULT_MAX_BYTES);
         let id = format!("consentry/{}/{}/{worker}", self.parts.instance, self.name());
         let settings = WriterSettings {
+            timeout: self.transaction_timeout(),
             transactional_id: self.is_transactional().then_some(id),
             buffer_bytes: self.limits().in_flight_bytes / 2,
             batch_bytes: smallest.min(1_000_000),
@@ -220,6 +236,21 @@ impl Line {
     /// Whether records and offsets are committed in one transaction.
     pub fn is_transactional(&self) -> bool {
         self.parts.line.delivery == Delivery::ExactlyOnce
+    }
+
+    /// How long a transaction may be open: as long as one gathers, and time to end it.
+    pub fn transaction_timeout(&self) -> Duration {
+        self.commit_interval() + TRANSACTION_SPARE
+    }
+
+    /// A worker begins a call that may never return; dropping the answer says that it did.
+    pub fn call(&self, worker: usize) -> Call<'_> {
+        self.calls.begin(worker)
+    }
+
+    /// A worker whose call has not returned for so long that it never will.
+    pub fn hung(&self) -> Option<usize> {
+        self.calls.longer_than(HUNG_AFTER)
     }
 
     /// Whether records that are gone are passed over.

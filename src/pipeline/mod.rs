@@ -15,6 +15,7 @@
 //! `tally` counts, what the header says and what `explain` prints.
 
 mod batch;
+mod calls;
 mod commit;
 mod end;
 mod fetch;

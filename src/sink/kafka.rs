@@ -78,7 +78,8 @@ pub fn forward(
     let own = own.into_iter().filter_map(|(name, value)| Some((name, Some(value?))));
     let kept = out.headers.iter().map(|(name, value)| (*name, value.as_deref()));
     let (key, value) = (out.key.as_deref(), out.value.as_deref());
-    if batch_size(key, value, kept.clone().chain(own.clone())) > target.max_bytes {
+    let size = batch_size(key, value, kept.clone().chain(own.clone()));
+    if size > target.max_bytes {
         return Err(Refusal::TooLarge);
     }
     let headers = OwnedHeaders::new_with_capacity(out.headers.len() + 5);
@@ -89,6 +90,7 @@ pub fn forward(
         value,
         timestamp: record.timestamp.map(|at| at.0).filter(|ms| *ms >= 0),
         headers: kept.chain(own).fold(headers, |headers, (key, value)| headers.insert(Header { key, value })),
+        size,
         number: source.number,
     };
     writer.send(write).map_err(Refusal::Failed)

@@ -75,6 +75,7 @@ pub fn quarantine(
         key = key.filter(|_| fits(key, value, headers, &own));
     }
     let all = headers.iter().copied().chain(own.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
+    let size = batch_size(key, value, all.clone());
     let list = OwnedHeaders::new_with_capacity(headers.len() + own.len());
     writer.send(Write {
         topic: &target.topic,
@@ -83,6 +84,7 @@ pub fn quarantine(
         value,
         timestamp: record.timestamp.map(|at| at.0).filter(|ms| *ms >= 0),
         headers: all.fold(list, |headers, (key, value)| headers.insert(Header { key, value })),
+        size,
         number: source.number,
     })
 }

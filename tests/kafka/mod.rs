@@ -15,6 +15,7 @@ mod bad_input;
 mod bad_selectors;
 mod barrier;
 mod broker;
+mod changing;
 mod clients;
 mod exactly;
 mod fail_closed;
