@@ -87,8 +87,13 @@ impl Tree {
     fn step(&self, places: &[NodeId], is: impl Fn(&str) -> bool) -> Places {
         let mut below = Places::new();
         for node in self.at(places) {
-            below.extend(node.names.iter().filter(|(name, _)| is(name)).map(|(_, at)| *at));
-            below.extend(node.every);
+            // A name stands once in a node.
+            if let Some((_, at)) = node.names.iter().find(|(name, _)| is(name)) {
+                below.push(*at);
+            }
+            if let Some(every) = node.every {
+                below.push(every);
+            }
         }
         below
     }

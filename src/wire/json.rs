@@ -67,8 +67,9 @@ pub fn scan<'v>(
 
 /// Whether well-formed JSON is nested more deeply than `max`; the outermost container is level 1.
 fn is_deeper(value: &[u8], max: usize) -> bool {
-    // The two differ in one bit, and no other byte is `{` with it.
-    let opens = value.iter().filter(|byte| **byte | 0x20 == b'{').count();
+    // The two differ in one bit, and no other byte is `{` with it. Summed in bytes, many at once.
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    let opens: usize = value.chunks(255).map(|bytes| usize::from(sum(bytes))).sum();
     if opens <= max {
         return false;
     }

@@ -1,6 +1,7 @@
 //! The whole way: from one topic of a real Kafka through consent to another, in transactions, against the
 //! bare copy loop on the same input in the same run.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -41,10 +42,15 @@ pub struct Options {
     /// How often each is run, in turn.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Counts instructions too, under `valgrind --tool=callgrind`: fifty times as slow, and the same on a busy
+    /// machine. Times are void then; the profiles stay in the temporary directory.
+    #[arg(long)]
+    instructions: bool,
 }
 
 /// One run of one of them.
 struct Run {
+    instructions: Option<f64>,
     cpu_us: f64,
     thousand_a_second: f64,
     peak_mb: f64,
@@ -123,6 +129,17 @@ fn report(options: &Options, runs: &[Vec<Run>]) -> Table {
     let yardstick = runs.first().expect("the copy loop");
     for (who, runs) in Who::ALL.iter().zip(runs) {
         let ratios = runs.iter().zip(yardstick).map(|(run, copy)| run.cpu_us / copy.cpu_us).collect();
+        let counts: Option<Vec<f64>> = runs.iter().map(|run| run.instructions).collect();
+        let counts_of_copy: Option<Vec<f64>> = yardstick.iter().map(|run| run.instructions).collect();
+        if let Some((counts, of_copy)) = counts.zip(counts_of_copy) {
+            let ratios = counts.iter().zip(&of_copy).map(|(own, copy)| own / copy).collect();
+            table.row(json!({
+                "what": who.name(),
+                "instructions a record": Series(counts).text(0),
+                "× the copy loop": Series(ratios).text(2),
+            }));
+            continue;
+        }
         table.row(json!({
             "what": who.name(),
             "µs CPU a record": series(runs, |run| run.cpu_us).text(2),
@@ -142,36 +159,69 @@ impl Place<'_> {
         let mut child = self.start(who, &group, &sink);
         reaper::watch(child.id());
         let progress = Progress::of(self.address, &group, "events", self.options.partitions);
-        let (took, at_first) = progress.wait(self.options.records, LIMIT);
+        let lives = || child.try_wait().expect("our child").is_none();
+        let waited = progress.wait(self.options.records, LIMIT, lives);
+        let (took, at_first) = waited.unwrap_or_else(|why| panic!("{why}; see `{}`", self.log().display()));
         let Used { cpu, peak_bytes } = used(child.id());
-        child.kill().and_then(|()| child.wait()).expect("it ran");
+        reaper::signal(&child, "TERM");
+        child.wait().expect("it ran");
         reaper::forget(child.id());
+        let instructions = self.options.instructions.then(|| self.counted());
         self.topics.delete(&sink);
         let records = self.options.records as f64;
         Run {
+            instructions: instructions.map(|count| count / records),
             cpu_us: cpu.as_secs_f64() * 1e6 / records,
             thousand_a_second: (self.options.records - at_first) as f64 / took.as_secs_f64() / 1000.0,
             peak_mb: peak_bytes as f64 / 1e6,
         }
     }
 
+    /// What a run says on standard error.
+    fn log(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("consentry-bench-{}-{}.log", std::process::id(), self.count))
+    }
+
+    /// Where a run that is counted leaves its profile.
+    fn profile(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("consentry-bench-{}-{}.callgrind", std::process::id(), self.count))
+    }
+
+    /// The instructions of the run that has just ended.
+    fn counted(&self) -> f64 {
+        let profile = std::fs::read_to_string(self.profile()).expect("a profile");
+        let totals = profile.lines().filter_map(|line| line.strip_prefix("totals: ")).map(str::trim);
+        totals.filter_map(|total| total.parse::<f64>().ok()).sum()
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        if !self.options.instructions {
+            return Command::new(program);
+        }
+        let mut command = Command::new("valgrind");
+        let out = format!("--callgrind-out-file={}", self.profile().display());
+        command.args(["--tool=callgrind", "--fair-sched=yes", &out]).arg(program);
+        command
+    }
+
     fn start(&self, who: Who, group: &str, sink: &str) -> Child {
         let mut command = match who {
             Who::CopyLoop => {
-                let mut command = Command::new(std::env::current_exe().expect("this program"));
+                let mut command = self.command(&std::env::current_exe().expect("this program"));
                 command.args(["copy-loop", self.address, "events", sink, group]);
                 command
             }
             Who::Consentry => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+                let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_consentry")));
                 command.arg("run").arg(self.configuration(group, sink));
                 command
             }
         };
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+        let log = std::fs::File::create(self.log()).expect("a writable temporary directory");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts")
     }
 
-    fn configuration(&self, group: &str, sink: &str) -> std::path::PathBuf {
+    fn configuration(&self, group: &str, sink: &str) -> PathBuf {
         let config = json!({
             "version": 1,
             "instance": "bench",

@@ -32,15 +32,22 @@ impl Progress {
         for partition in 0..self.partitions {
             list.add_partition(&self.topic, partition);
         }
-        let committed = self.client.committed_offsets(list, CALL_WITHIN).expect("offsets");
+        // A group that is being made has no coordinator yet.
+        let Ok(committed) = self.client.committed_offsets(list, CALL_WITHIN) else { return 0 };
         let offset =
             |offset| if let Offset::Offset(at) = offset { u64::try_from(at).unwrap_or(0) } else { 0 };
         committed.elements().iter().map(|element| offset(element.offset())).sum()
     }
 
     /// Waits until so many records are done: how long it took from the first to the last, and how many
-    /// were done when the first were seen.
-    pub fn wait(&self, records: u64, limit: Duration) -> (Duration, u64) {
+    /// were done when the first were seen. The error says what was missing when the time was up, or when
+    /// whoever does it was no longer there.
+    pub fn wait(
+        &self,
+        records: u64,
+        limit: Duration,
+        mut lives: impl FnMut() -> bool,
+    ) -> Result<(Duration, u64), String> {
         let began = Instant::now();
         let mut first: Option<(Instant, u64)> = None;
         loop {
@@ -50,9 +57,11 @@ impl Progress {
             }
             if done >= records {
                 let (since, at_first) = first.expect("something was done");
-                return (since.elapsed(), at_first);
+                return Ok((since.elapsed(), at_first));
             }
-            assert!(began.elapsed() < limit, "{done} of {records} records within {limit:?}");
+            if !lives() || began.elapsed() >= limit {
+                return Err(format!("{done} of {records} records, then no more"));
+            }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
