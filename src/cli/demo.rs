@@ -56,9 +56,9 @@ pub struct Args {
     #[arg(long = "for", value_name = "DURATION", default_value = "20s", value_parser = length)]
     length: Duration,
     /// Stay until Ctrl-C instead, and print where to connect
-    #[arg(long)]
+    #[arg(long, conflicts_with = "length")]
     keep: bool,
-    /// Events a second
+    /// Events a second, from 50 to 5000
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(50..=5000))]
     rate: u32,
     /// How the summary is written to standard output

@@ -144,10 +144,11 @@ impl Follower {
             };
             std::thread::Builder::new().name(name.to_owned()).spawn(guarded)
         };
-        let mut threads = Vec::new();
-        threads.push(spawn("consent-reader", Box::new(move || reader.run()))?);
-        threads.push(spawn("consent-watch", Box::new(move || watch.run()))?);
-        Ok(Self { shared, threads })
+        // Dropped where the second cannot be started, it stops the first.
+        let mut follower = Self { shared: Arc::clone(&shared), threads: Vec::new() };
+        follower.threads.push(spawn("consent-reader", Box::new(move || reader.run()))?);
+        follower.threads.push(spawn("consent-watch", Box::new(move || watch.run()))?);
+        Ok(follower)
     }
 
     /// What workers wait at.

@@ -26,10 +26,25 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// The metrics in Prometheus's text format, version 0.0.4.
+    /// The metrics in Prometheus's text format, version 0.0.4, in the same order every time.
     pub fn render(&self) -> String {
-        self.handle.as_ref().map(PrometheusHandle::render).unwrap_or_default()
+        self.handle.as_ref().map(|handle| sorted(&handle.render())).unwrap_or_default()
     }
+}
+
+/// The text with its metrics by name, and the samples of each in order. A histogram's stay as they are:
+/// those of one label set belong together, their bounds in order.
+fn sorted(text: &str) -> String {
+    let mut metrics: Vec<Vec<&str>> = text.split("\n\n").map(|metric| metric.lines().collect()).collect();
+    metrics.retain(|lines| !lines.is_empty());
+    for lines in &mut metrics {
+        if !lines.iter().any(|line| line.starts_with("# TYPE") && line.ends_with("histogram")) {
+            // Comments stay on top.
+            lines.sort_by_key(|line| (!line.starts_with('#')).then_some(*line));
+        }
+    }
+    metrics.sort_by_key(|lines| lines.iter().find(|line| line.starts_with("# TYPE")).copied());
+    metrics.iter().map(|lines| lines.join("\n") + "\n\n").collect()
 }
 
 /// Installs the recorder, describes every metric and keeps it up; later calls return the same exporter.
@@ -59,5 +74,21 @@ fn keep_up(handle: PrometheusHandle) {
     };
     if let Err(error) = thread::Builder::new().name("metrics".to_owned()).spawn(turn) {
         tracing::warn!(%error, "metrics are folded only when they are read");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_the_same_every_time() {
+        let one = "# HELP b x\n# TYPE b counter\nb{r=\"2\"} 1\nb{r=\"1\"} 5\n\n# TYPE a gauge\na 1\n\n";
+        let other = "# TYPE a gauge\na 1\n\n# HELP b x\n# TYPE b counter\nb{r=\"1\"} 5\nb{r=\"2\"} 1\n\n";
+        assert_eq!(sorted(one), other);
+        assert_eq!(sorted(other), other);
+        let histogram =
+            "# TYPE h histogram\nh_bucket{le=\"5\"} 1\nh_bucket{le=\"10\"} 1\nh_sum 2\nh_count 1\n\n";
+        assert_eq!(sorted(histogram), histogram);
     }
 }

@@ -52,7 +52,7 @@ fn reduce(
     let headers = headers.iter().map(|(name, value)| (*name, Some(*value))).collect();
     let record = Record { headers, ..Record::default() };
     let grounds = Grounds::Consent { level, purposes: 1 };
-    let out = Reducer::new(&rules).reduce(&record, Some(value), grounds, KeyAction::Keep)?;
+    let out = Reducer::new(rules).reduce(&record, Some(value), grounds, KeyAction::Keep)?;
     let text = String::from_utf8(out.value.clone().unwrap().into_owned()).unwrap();
     Ok((text, out.acted.to_vec(), out.reduced))
 }

@@ -27,11 +27,6 @@ pub fn used(pid: u32) -> Used {
     Used { cpu, peak_bytes: status(pid, "VmHWM:") }
 }
 
-/// The memory a process has resident now, in bytes.
-pub fn resident(pid: u32) -> u64 {
-    status(pid, "VmRSS:")
-}
-
 fn status(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of memory");

@@ -19,7 +19,6 @@ pub enum Output {
 pub struct Table {
     title: String,
     rows: Vec<Map<String, Value>>,
-    notes: Vec<String>,
 }
 
 impl Table {
@@ -34,18 +33,13 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Adds a line below the table.
-    pub fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
-    }
-
     /// Prints it on standard output.
     pub fn print(&self, output: Output) {
         let machine = machine::describe();
         match output {
             Output::Json => {
                 let all = json!({
-                    "title": self.title, "machine": machine, "rows": self.rows, "notes": self.notes,
+                    "title": self.title, "machine": machine, "rows": self.rows,
                 });
                 println!("{all}");
             }
@@ -69,10 +63,6 @@ impl Table {
         for row in &self.rows {
             let cells: Vec<String> = row.iter().map(|(_, value)| text(value)).collect();
             lines.push(format!("| {} |", cells.join(" | ")));
-        }
-        if !self.notes.is_empty() {
-            lines.push(String::new());
-            lines.extend(self.notes.iter().cloned());
         }
         lines.join("\n")
     }
