@@ -239,6 +239,11 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("[{type: user_id, path: /user/id}]", "[]", "26:14 `subject` is empty"),
     (
         "path: /user/id",
+    (
+        "topics: [shop-events]",
+        "topics: [shop-events, consent-changes]",
+        "25:34 topic `consent-changes` is the consent topic",
+    ),
         "path: user/id",
         "26:37 `user/id` is no JSON Pointer: a JSON Pointer begins with `/`: write `/user/id`",
     ),
