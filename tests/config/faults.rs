@@ -338,6 +338,21 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
         "34:15 `when` does not compile: unknown variable `record`: an expression sees `value`, `headers`, `key` and `topic`",
     ),
     (
+    (
+        r#"'value.type != "heartbeat"'"#,
+        "'1 + 1'",
+        "34:15 `when` does not compile: it is the same for every record, and neither true nor false",
+    ),
+    (
+        r#"'value.type != "heartbeat"'"#,
+        "'\"yes\"'",
+        "34:15 `when` does not compile: it is the same for every record, and neither true nor false",
+    ),
+    (
+        r#"'value.type != "heartbeat"'"#,
+        "'1 / 0 == 1'",
+        "34:15 `when` does not compile: it fails on every record: Division by zero of Int(1)",
+    ),
         "        require: {purposes: {all",
         "        requirement: {purposes: {all",
         "35:9 unknown key `requirement`",
