@@ -33,6 +33,9 @@
 //!
 //! To know how it works, read [`pipeline`], then `consent/decide.rs`, then [`follower`].
 
+// `eprintln!` panics where standard error is closed; `cli` has the one place that writes there.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod admin;
 pub mod app;
 pub mod broker;

@@ -200,6 +200,26 @@ fn two_pipelines_may_not_share_a_group() {
 }
 
 #[test]
+fn pipelines_may_not_go_round_in_a_loop() {
+    let pipeline = |name: &str, from: &str, to: &str, aside: &str| {
+        format!(
+            "  - name: {name}\n    from: {{topics: [{from}]}}\n    subject: [{{type: u, key: true}}]\n    \
+             quarantine: {{topic: {aside}}}\n    routes:\n      - name: r\n        \
+             require: {{purposes: {{all: [analytics]}}}}\n        to: {{kafka: {{topic: {to}}}}}\n"
+        )
+    };
+    let good = GOOD.replace("topic: analytics-events", "topic: b");
+    let chain = good.clone() + &pipeline("two", "b", "c", "q2") + &pipeline("three", "c", "d", "q3");
+    assert_eq!(told(&chain), Vec::<String>::new(), "a chain ends");
+    let cycle =
+        good.clone() + &pipeline("two", "b", "c", "q2") + &pipeline("three", "c", "shop-events", "q3");
+    let want = "62:29 topic `shop-events` closes a loop: `shop` → `two` → `three` → it again";
+    assert_eq!(told(&cycle), [want]);
+    let aside = good + &pipeline("two", "b", "c", "shop-events");
+    assert_eq!(told(&aside), ["50:25 topic `shop-events` closes a loop: `shop` → `two` → it again"]);
+}
+
+#[test]
 fn what_ships_is_good_and_within_the_schema() {
     let schema = config::schema();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");

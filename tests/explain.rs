@@ -134,6 +134,41 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     }
 }
 
+/// A standard error that takes nothing.
+fn full() -> Stdio {
+    std::fs::File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_changes_no_exit_code() {
+    let folder = folder(CONFIG, b"", EVENT.as_bytes());
+    std::fs::write(folder.path().join("bad.yaml"), "wrokers: 2\n").unwrap();
+    for (arguments, code) in [
+        (&["check", "bad.yaml"][..], 78),
+        (&["run", "bad.yaml"], 78),
+        (&["run", "c.yaml", "--log-level", "inof"], 2),
+        (&["check", "c.yaml"], 0),
+        (&[&EXPLAIN[..], &["--why"]].concat(), 0),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+        let command = command.args(arguments).current_dir(folder.path()).stdout(Stdio::null());
+        assert_eq!(command.stderr(full()).status().unwrap().code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_log_that_nobody_takes_does_not_end_what_runs() {
+    let config = CONFIG.replace("        hold: [unknown]\n", "") + "admin: {listen: \"127.0.0.1:0\"}\n";
+    let folder = folder(&config.replace("localhost:9092", "127.0.0.1:1"), b"", b"");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+    let mut child =
+        command.args(["run", "c.yaml"]).current_dir(folder.path()).stderr(full()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(child.try_wait().unwrap(), None, "it still runs");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn the_example_in_the_help_runs_as_it_is_printed() {
     let folder = folder(&CONFIG.replace("c.yaml", "consentry.yaml"), b"", b"");

@@ -111,15 +111,15 @@ fn tell(one: &Checked<'_>) -> anyhow::Result<()> {
     let ready = match &one.ready {
         Ok(ready) => ready,
         Err(problems) => {
-            eprintln!("{problems}\n");
+            super::note(&format!("{problems}\n\n"));
             return Ok(());
         }
     };
-    eprint!("{}", ready.warnings.as_warnings());
+    super::note(&ready.warnings.as_warnings().to_string());
     if let Some((report, acls)) = &one.online {
         super::say(&online_text(report, acls))?;
         for finding in &report.findings {
-            eprintln!("found: {}\n  = help: {}\n", finding.message, finding.help);
+            super::note(&format!("found: {}\n  = help: {}\n\n", finding.message, finding.help));
         }
     }
     let (pipelines, routes) = (ready.pipelines.len(), route_count(ready));

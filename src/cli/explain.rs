@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ready = match config::load(&args.config, Given::default()) {
         Ok(ready) => ready,
         Err(problems) => {
-            eprintln!("{problems}");
+            super::note(&format!("{problems}\n"));
             return Ok(ExitCode::from(super::BAD_CONFIGURATION));
         }
     };
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         },
     };
     if args.consents == Path::new("-") && args.events == Path::new("-") {
-        eprintln!("consentry: standard input can be read once: give `--consents` or `--events` a file");
+        super::note("consentry: standard input can be read once: give `--consents` or `--events` a file\n");
         return Ok(ExitCode::from(super::USAGE));
     }
     let (Some(consents), Some(events)) = (text_of(&args.consents)?, text_of(&args.events)?) else {
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let verdicts = match explain(&ready, &consents, &events, args.pipeline.as_deref(), at) {
         Ok(verdicts) => verdicts,
         Err(error @ (ExplainError::Config(_) | ExplainError::Rules(_))) => {
-            eprintln!("{error}");
+            super::note(&format!("{error}\n"));
             return Ok(ExitCode::from(super::BAD_CONFIGURATION));
         }
         Err(error) => return Ok(usage(&error)),
@@ -79,13 +79,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lines: String = verdicts.iter().map(|verdict| verdict.to_json() + "\n").collect();
     super::say(&lines)?;
     if args.why {
-        verdicts.iter().for_each(|verdict| eprintln!("{}", verdict.why()));
+        verdicts.iter().for_each(|verdict| super::note(&(verdict.why() + "\n")));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn usage(error: &ExplainError) -> ExitCode {
-    eprintln!("consentry: {error}");
+    super::note(&format!("consentry: {error}\n"));
     ExitCode::from(super::USAGE)
 }
 
@@ -101,7 +101,7 @@ fn text_of(path: &Path) -> anyhow::Result<Option<String>> {
     if let Err(error) = &text {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        eprintln!("consentry: {} line {line} is not UTF-8", path.display());
+        super::note(&format!("consentry: {} line {line} is not UTF-8\n", path.display()));
     }
     Ok(text.ok())
 }

@@ -68,9 +68,15 @@ pub fn main() -> ExitCode {
         }
     };
     done.unwrap_or_else(|error| {
-        eprintln!("consentry: {error:#}");
+        note(&format!("consentry: {error:#}\n"));
         ExitCode::FAILURE
     })
+}
+
+/// Writes to standard error. Whoever closed it, or let its disk fill up, does not want to know: what is
+/// printed is no reason to end, and the exit code says how it went.
+fn note(text: &str) {
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.

@@ -38,14 +38,14 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let format = if args.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
     if let Err(error) = logs::install(args.log_level.as_deref(), format) {
-        eprintln!("consentry: {error}");
+        super::note(&format!("consentry: {error}\n"));
         return Ok(ExitCode::from(super::USAGE));
     }
     let given = Given { instance: args.instance.as_deref(), ..Given::default() };
     let mut ready = match config::load(&args.config, given) {
         Ok(ready) => ready,
         Err(problems) => {
-            eprintln!("{problems}");
+            super::note(&format!("{problems}\n"));
             return Ok(ExitCode::from(super::BAD_CONFIGURATION));
         }
     };
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let proxy = match Proxy::start(ready, Options::default()) {
         Ok(proxy) => proxy,
         Err(error) if error.is_configuration() => {
-            eprintln!("consentry: {error}");
+            super::note(&format!("consentry: {error}\n"));
             return Ok(ExitCode::from(super::BAD_CONFIGURATION));
         }
         Err(error) => return Err(error.into()),

@@ -25,6 +25,7 @@ const OURS: &[(&str, &str)] = &[
     ("enable.partition.eof", "the consent cache knows the end of each partition by it"),
     ("check.crcs", "a damaged record must not be decided"),
     ("transactional.id", "write `instance`"),
+    ("transaction.timeout.ms", "it follows from `commit_interval`"),
     ("enable.idempotence", "write `delivery`"),
     ("enable.gapless.guarantee", "write `delivery`"),
     ("acks", "every write waits for all replicas"),

@@ -60,6 +60,12 @@ pub enum WhenError {
     /// A regular expression that is not a literal.
     #[error("the pattern of `matches` must be written out in the expression")]
     OpenPattern,
+    /// It reads nothing of the record and is no boolean.
+    #[error("it is the same for every record, and neither true nor false")]
+    NoBoolean,
+    /// It reads nothing of the record and fails.
+    #[error("it fails on every record: {0}")]
+    Fails(ExecutionError),
 }
 
 impl When {
@@ -84,7 +90,15 @@ impl When {
             return Err(WhenError::UnknownFunction(name.to_owned()));
         }
         let reads_value = references.variables().contains(&"value");
+        let reads_nothing = !VARIABLES.iter().any(|name| references.variables().contains(name));
         drop(references);
+        if reads_nothing {
+            match program.execute(&standard()) {
+                Ok(Value::Bool(_)) => {}
+                Ok(_) => return Err(WhenError::NoBoolean),
+                Err(error) => return Err(WhenError::Fails(error)),
+            }
+        }
         Ok(Self { program, walks: walks > 0, reads_value })
     }
 
@@ -331,6 +345,19 @@ mod tests {
         );
         assert_eq!(ask("value.t == 'ok'", r#"{"t":"no","t":"ok"}"#), None);
         assert_eq!(ask("value.n + 'x' == 'x'", r#"{"n":1}"#), None);
+    }
+
+    #[test]
+    fn what_reads_nothing_of_a_record_is_tried_at_once() {
+        for fine in ["true", "false", "1 + 1 == 2", "[1, 2].exists(x, x == 2)", "'abc'.matches('^a')"] {
+            assert!(When::compile(fine).is_ok(), "{fine}");
+        }
+        for no_boolean in ["1 + 1", "'yes'", "null", "[true]"] {
+            assert!(matches!(When::compile(no_boolean), Err(WhenError::NoBoolean)), "{no_boolean}");
+        }
+        for fails in ["1 / 0 == 1", "[1][3] == 1", "'a' + 1 == 'a1'"] {
+            assert!(matches!(When::compile(fails), Err(WhenError::Fails(_))), "{fails}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `librdkafka`, whenever a client is polled. They name brokers, topics and offsets; at no level do they
 //! carry keys or payloads.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -47,12 +47,28 @@ pub fn install(level: Option<&str>, format: LogFormat) -> Result<(), LogError> {
         Some(text) => builder.parse(text).map_err(|error| LogError::Level(text.clone(), error))?,
         None => builder.parse_lossy(""),
     };
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let lines = tracing_subscriber::fmt().with_writer(|| Indifferent).log_internal_errors(false);
+    let lines = lines.with_env_filter(filter);
     match format {
         LogFormat::Text => lines.with_ansi(colours()).finish().try_init()?,
         LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).finish().try_init()?,
     }
     Ok(())
+}
+
+/// Standard error, whatever becomes of what is written there. A log that nobody reads any more, or whose
+/// disk is full, must not end the process that forwards.
+struct Indifferent;
+
+impl Write for Indifferent {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        drop(std::io::stderr().lock().write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether a part of a filter is a bare word and not a level.

@@ -69,6 +69,7 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("commit_interval: 100ms", "commit_interval: 100", "5:18 `100` is no duration"),
     ("commit_interval: 100ms", "commit_interval: 0ms", "5:18 this duration may not be zero"),
     ("commit_interval: 100ms", "commit_interval: 1.5s", "5:18 `1.5s` is no duration"),
+    ("commit_interval: 100ms", "commit_interval: 61s", "5:18 `commit_interval` is 60s at most"),
     ("commit_interval: 100ms", "shutdown_timeout: 0s", "5:19 this duration may not be zero"),
     (r#""127.0.0.1:8080""#, r#""localhost:8080""#, "6:17 `localhost:8080` is no address to listen on"),
     (r#"admin: {listen: "127.0.0.1:8080"}"#, "admin: {token: {file: x}}", "6:9 `token` is not available yet"),
@@ -119,6 +120,11 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
         "security.protocol: plaintext",
         "partition.assignment.strategy: range",
         "9:16 `partition.assignment.strategy` is not yours to set",
+    ),
+    (
+        "security.protocol: plaintext",
+        "transaction.timeout.ms: 1000",
+        "9:16 `transaction.timeout.ms` is not yours to set",
     ),
     ("security.protocol: plaintext", "acks: 1", "9:16 `acks` is not yours to set"),
     ("security.protocol: plaintext", "bootstrap.servers: x", "9:16 `bootstrap.servers` is not yours to set"),
@@ -233,6 +239,11 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
         r#"topics: ["^shop-.*"]"#,
         "25:21 a topic's name may hold letters, digits, `.`, `_` and `-` only, not `^`",
     ),
+    (
+        "topics: [shop-events]",
+        "topics: [shop-events, consent-changes]",
+        "25:34 topic `consent-changes` is the consent topic",
+    ),
     ("topics: [shop-events]", "start: earliest", "25:5 missing key `topics`"),
     ("format: json", "format: avro", "25:43 `avro` is not available yet"),
     ("format: json", "start: middle", "25:42 unknown word `middle` for `start`"),
@@ -326,6 +337,21 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
         r#"'value.type != "heartbeat"'"#,
         "'value.type !='",
         "34:15 `when` does not compile: not a CEL expression: at 1:14: Syntax error: mismatched input '<EOF>'",
+    ),
+    (
+        r#"'value.type != "heartbeat"'"#,
+        "'1 + 1'",
+        "34:15 `when` does not compile: it is the same for every record, and neither true nor false",
+    ),
+    (
+        r#"'value.type != "heartbeat"'"#,
+        "'\"yes\"'",
+        "34:15 `when` does not compile: it is the same for every record, and neither true nor false",
+    ),
+    (
+        r#"'value.type != "heartbeat"'"#,
+        "'1 / 0 == 1'",
+        "34:15 `when` does not compile: it fails on every record: Division by zero of Int(1)",
     ),
     (
         r#"'value.type != "heartbeat"'"#,

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::consent::End;
 use crate::telemetry::{PipelineTotals, RouteTotals};
 
+use super::super::note;
 use super::experiment::Findings;
 use super::summary::grouped;
 
@@ -58,7 +59,7 @@ impl Display {
     pub fn say(&self, sentence: &str) {
         match &self.bar {
             Some(bar) => bar.println(sentence),
-            None => eprintln!("{sentence}"),
+            None => note(&format!("{sentence}\n")),
         }
     }
 
@@ -74,7 +75,7 @@ impl Display {
                 bar.set_position(frame.passed.as_secs());
                 bar.set_message(table(frame));
             }
-            None => eprintln!("{}", line(frame)),
+            None => note(&(line(frame) + "\n")),
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Configuration {
     pub workers: Option<u64>,
     /// What is promised of delivery. Default: `exactly_once`.
     pub delivery: Option<Delivery>,
-    /// How long records gather before they are committed. Default: 100ms.
+    /// How long records gather before they are committed; 60s at most. Default: 100ms.
     pub commit_interval: Option<Span>,
     /// How long a stop may take before the process ends anyway. Default: 30s.
     pub shutdown_timeout: Option<Span>,

@@ -36,6 +36,9 @@ const VERSION: u64 = 1;
 /// The most threads a pipeline may have.
 const MAX_WORKERS: u64 = 1024;
 
+/// The longest that records may gather: a transaction is open for as long, and brokers end one after a time.
+const MAX_COMMIT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A configuration in which nothing is left to doubt.
 #[derive(Clone, Debug)]
 pub struct Ready {
@@ -88,7 +91,7 @@ pub(super) fn ready(
             None | Some(raw::Delivery::ExactlyOnce) => Delivery::ExactlyOnce,
             Some(raw::Delivery::AtLeastOnce) => Delivery::AtLeastOnce,
         },
-        commit_interval: wait(raw.commit_interval, root.key("commit_interval"), 100, problems),
+        commit_interval: commit_interval(raw.commit_interval, root.key("commit_interval"), problems),
         shutdown_timeout: wait(raw.shutdown_timeout, root.key("shutdown_timeout"), 30_000, problems),
         limits: line_limits,
         accept_gap: false,
@@ -177,6 +180,15 @@ fn workers(written: Option<u64>, root: Spot<'_>, problems: &mut Problems) -> usi
         problems.add(root.key("workers").at(), message, "leave it out for one per core");
     }
     usize::try_from(count).unwrap_or(1)
+}
+
+fn commit_interval(written: Option<raw::Span>, spot: Spot<'_>, problems: &mut Problems) -> Duration {
+    let span = wait(written, spot, 100, problems);
+    if span > MAX_COMMIT_INTERVAL {
+        let message = format!("`commit_interval` is {}s at most", MAX_COMMIT_INTERVAL.as_secs());
+        problems.add(spot.at(), message, "a transaction stays open as long; take less, such as `1s`");
+    }
+    span
 }
 
 /// A duration that may not be zero.

@@ -1,7 +1,8 @@
 //! Which topics may not be the same.
 //!
-//! A pipeline that writes to what it reads never ends; one that writes to the consent topic makes up
-//! consent; and readers of a sink may see only what was permitted, so what is quarantined or held has
+//! A pipeline that writes to what it reads never ends, nor do several that write to what the next one
+//! reads; one that writes to the consent topic makes up consent, and one that reads it takes consent for
+//! events; and readers of a sink may see only what was permitted, so what is quarantined or held has
 //! topics of its own.
 
 use super::super::problem::Problems;
@@ -19,10 +20,17 @@ pub(super) fn check(
     problems: &mut Problems,
 ) {
     let list = root.key("pipelines");
+    loops(pipelines, list, problems);
     for (index, pipeline) in pipelines.iter().enumerate() {
         let spot = list.item(index);
-        let quarantine = spot.key("quarantine").key("topic");
-        let quarantine = if quarantine.is_written() { quarantine } else { spot.key("name") };
+        for (source, topic) in pipeline.topics.iter().enumerate() {
+            if topic == consent && !topic.is_empty() {
+                let help = "what it holds are no events; name the topic that has them";
+                let spot = spot.key("from").key("topics").item(source);
+                problems.add(spot.at(), format!("topic `{topic}` is the consent topic"), help);
+            }
+        }
+        let quarantine = quarantine_spot(spot);
         source_or_consent(&pipeline.quarantine.name, quarantine, pipeline, consent, problems);
         for (route, sink) in pipeline.sinks.iter().enumerate() {
             let spot = sink_spot(spot, route);
@@ -43,6 +51,57 @@ pub(super) fn check(
             undecided(pipelines, list, ("hold topic", &topic), hold, problems);
         }
     }
+}
+
+/// Refuses each sink and quarantine that closes a loop with those before it, over several pipelines.
+/// (That a pipeline writes to its own source is another check's.)
+fn loops(pipelines: &[PipelineSettings], list: Spot<'_>, problems: &mut Problems) {
+    // For each pipeline, those that read what it writes.
+    let mut next: Vec<Vec<usize>> = vec![Vec::new(); pipelines.len()];
+    for (writer, pipeline) in pipelines.iter().enumerate() {
+        let spot = list.item(writer);
+        let sinks = pipeline.sinks.iter().enumerate();
+        let sinks = sinks.map(|(route, sink)| (sink, sink_spot(spot, route)));
+        for (topic, spot) in sinks.chain([(&pipeline.quarantine, quarantine_spot(spot))]) {
+            let reads = |other: &PipelineSettings| other.topics.contains(&topic.name);
+            let readers = pipelines.iter().enumerate().filter(|(_, other)| reads(other));
+            let readers: Vec<usize> = readers.map(|(at, _)| at).filter(|at| *at != writer).collect();
+            match readers.iter().find_map(|reader| way(&next, *reader, writer)) {
+                Some(way) => {
+                    let names = way.iter().filter_map(|at| pipelines.get(*at));
+                    let names: Vec<_> = names.map(|one| format!("`{}`", one.rules.name)).collect();
+                    let message =
+                        format!("topic `{}` closes a loop: {} → it again", topic.name, names.join(" → "));
+                    let help = "what is written there comes back without end; write to a topic that none \
+                                of these pipelines reads";
+                    problems.add(spot.at(), message, help);
+                }
+                None => next.iter_mut().skip(writer).take(1).for_each(|list| list.extend(&readers)),
+            }
+        }
+    }
+}
+
+/// The shortest way from one pipeline to another, both included.
+fn way(next: &[Vec<usize>], from: usize, to: usize) -> Option<Vec<usize>> {
+    let mut ways = std::collections::VecDeque::from([vec![from]]);
+    let mut seen = std::collections::HashSet::from([from]);
+    while let Some(way) = ways.pop_front() {
+        let last = *way.last()?;
+        if last == to {
+            return Some(way);
+        }
+        for step in next.get(last)?.iter().filter(|step| seen.insert(**step)) {
+            ways.push_back(way.iter().chain([step]).copied().collect());
+        }
+    }
+    None
+}
+
+/// Where a quarantine is named, or the pipeline whose name it takes.
+fn quarantine_spot(pipeline: Spot<'_>) -> Spot<'_> {
+    let written = pipeline.key("quarantine").key("topic");
+    if written.is_written() { written } else { pipeline.key("name") }
 }
 
 fn sink_spot(pipeline: Spot<'_>, route: usize) -> Spot<'_> {
