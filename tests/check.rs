@@ -93,6 +93,38 @@ fn online_asks_the_cluster() {
 }
 
 #[test]
+fn standard_input_is_read_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "good.yaml", "b:9092", "");
+    let piped = |args: &[&str], name: &str| {
+        let input = std::fs::File::open(folder.path().join(name)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+        command.current_dir(folder.path()).args(args).stdin(input).output().unwrap()
+    };
+    let output = piped(&["check", "-"], "good.yaml");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    written(folder.path(), "bad.yaml", "b:9092", "wrokers: 2\n");
+    for args in [&["check", "-"][..], &["run", "-"]] {
+        let output = piped(args, "bad.yaml");
+        assert_eq!(output.status.code(), Some(78));
+        assert!(stderr(&output).contains("--> <stdin>:6:1"), "{}", stderr(&output));
+    }
+    let output =
+        piped(&["explain", "--config", "-", "--consents", "-", "--events", "good.yaml"], "good.yaml");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn a_file_cannot_write_to_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "bad\u{1b}[2J.yaml", "b:9092", "\"\\e[2J\": 2\n");
+    let output = consentry(folder.path(), &["check", "bad\u{1b}[2J.yaml"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("unknown key `\\u{1b}[2J`"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains('\u{1b}'), "{:?}", stderr(&output));
+}
+
+#[test]
 fn schemas_are_printed() {
     let folder = tempfile::tempdir().unwrap();
     let json: Json = serde_json::from_str(stdout(&consentry(folder.path(), &["schema"]))).unwrap();

@@ -56,12 +56,28 @@ fn what_is_no_mapping_is_one_problem() {
         let told = told(text);
         assert_eq!(told, [format!("0:0 {want}")], "{text}");
     }
-    for text in
-        ["version: [1\npolicy: {}\n", "a: b: c\n", "a: 1\n\tb: 2\n", "{version: 1}\n---\n{version: 1}\n"]
-    {
+}
+
+#[test]
+fn what_yaml_forbids_is_one_problem_with_its_remedy() {
+    let bomb: String =
+        (1..9).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","))).collect();
+    let bomb = format!("a0: &a0 [1,2,3]\n{bomb}");
+    let deep = format!("a: {}{}\n", "[".repeat(40), "]".repeat(40));
+    for (text, want, help) in [
+        ("version: [1\npolicy: {}\n", "this is no YAML: ", "stays open"),
+        ("a: b: c\n", "this is no YAML: ", "`:`"),
+        ("a: 1\n\tb: 2\n", "2:1 a tab may not indent", "spaces"),
+        ("a:\n  b: 1\n  \tc: 2\n", "3:3 a tab may not indent", "spaces"),
+        ("{version: 1}\n---\n{version: 1}\n", "a second document begins here", "one document a file"),
+        (&bomb, "more than 250000 nodes", "aliases"),
+        (&deep, "deeper than 32 levels", "schema"),
+    ] {
         let told = told(text);
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("this is no YAML") && !told[0].starts_with("0:"), "{told:?}");
+        assert!(told[0].contains(want) && !told[0].starts_with("0:"), "{told:?}");
+        let shown = parse(text).unwrap_err().to_string();
+        assert!(shown.lines().any(|line| line.contains("= help: ") && line.contains(help)), "{shown}");
     }
 }
 
@@ -71,6 +87,11 @@ fn a_file_that_cannot_be_read_says_so() {
     let load =
         |name: &str| config::load(&folder.path().join(name), Given::default()).unwrap_err().to_string();
     assert!(load("missing.yaml").contains("cannot read the file"));
+    assert!(load(".").contains("it is no regular file"));
+    assert!(load("/dev/zero").contains("it is no regular file"));
+    let long = std::fs::File::create(folder.path().join("long.yaml")).unwrap();
+    long.set_len((16 << 20) + 1).unwrap();
+    assert!(load("long.yaml").contains("the file has more than 16 MiB"));
     std::fs::write(folder.path().join("latin.yaml"), b"version: 1\ninstance: caf\xe9\n").unwrap();
     assert!(load("latin.yaml").contains("not UTF-8: line 2"));
 }
@@ -92,8 +113,14 @@ fn a_problem_names_file_line_column_and_remedy() {
 #[test]
 fn a_secret_is_never_shown() {
     let inline = GOOD.replace("  assume_time_zones: [Europe/Amsterdam]", "  pseudonym_key: hunter2");
-    let password = GOOD.replace("security.protocol: plaintext", "sasl.password: hunter2, group.id: x");
-    for text in [inline, password] {
+    let password =
+        |more: &str| GOOD.replace("security.protocol: plaintext", &format!("sasl.password: hunter2, {more}"));
+    let list = GOOD.replace("security.protocol: plaintext", "sasl.password: [hunter2]");
+    let beside = "[nowhere]\n  properties: {sasl.password: hunter2}";
+    let line =
+        GOOD.replace("brokers: [localhost:9092]\n  properties: {security.protocol: plaintext}", beside);
+    let no_yaml = GOOD.replace("  properties: {security.protocol: plaintext}", "  sasl.password: hunter2: x");
+    for text in [inline, password("group.id: x"), password("ssl.key.pem: {fiel: x}"), list, line, no_yaml] {
         let problems = parse(&text).unwrap_err();
         assert!(!problems.to_string().contains("hunter2"));
         assert!(!serde_json::to_string(&problems.json()).unwrap().contains("hunter2"));
@@ -155,6 +182,43 @@ fn the_pseudonym_key_comes_from_where_it_is_kept() {
     assert!(load(Secrets::Read).unwrap_err().to_string().contains("31 bytes"));
     std::fs::write(folder.path().join("secret"), "k".repeat(32) + "\n").unwrap();
     assert_eq!(load(Secrets::Read).unwrap().policy.pseudonym_key, Some(vec![b'k'; 32]));
+}
+
+#[test]
+fn a_property_that_is_a_secret_comes_from_where_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let property = |value: &str| {
+        std::fs::write(
+            &file,
+            GOOD.replace("security.protocol: plaintext", &format!("sasl.password: {value}")),
+        )
+        .unwrap();
+    };
+    let load = |secrets| config::load(&file, Given { secrets, instance: None });
+    let warned = |ready: &Ready| {
+        let warnings = ready.warnings.as_warnings().to_string();
+        assert!(!warnings.contains("hunter2"), "{warnings}");
+        warnings.contains("9:1") || warnings.contains("9:3")
+    };
+    for value in ["{file: secret}", "{env: CONSENTRY_NO_SUCH_VARIABLE}"] {
+        property(value);
+        let problems = load(Secrets::Read).unwrap_err().to_string();
+        assert!(problems.contains("c.yaml:9:31") && problems.contains("help: "), "{problems}");
+        assert!(warned(&load(Secrets::Skip).unwrap()), "it may be kept on another machine");
+    }
+    property("{file: secret}");
+    std::fs::write(folder.path().join("secret"), "hunter2\n\n").unwrap();
+    let ready = load(Secrets::Read).unwrap();
+    assert_eq!(ready.cluster.properties, [("sasl.password".to_owned(), "hunter2\n".to_owned())]);
+    assert!(!warned(&ready));
+    std::fs::write(folder.path().join("secret"), "\n").unwrap();
+    assert!(load(Secrets::Read).unwrap_err().to_string().contains("is empty or no text"));
+
+    property("hunter2");
+    let ready = load(Secrets::Read).unwrap();
+    assert_eq!(ready.cluster.properties, [("sasl.password".to_owned(), "hunter2".to_owned())]);
+    assert!(warned(&ready), "it stands in the file");
 }
 
 #[test]

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The configurations.
+    /// The configurations; `-` is standard input.
     #[arg(value_name = "CONFIG", required = true)]
     configs: Vec<PathBuf>,
     /// Also ask the cluster: whether it answers, whether the topics are there, whether the consent topic
@@ -124,7 +124,8 @@ fn tell(one: &Checked<'_>) -> anyhow::Result<()> {
     }
     let (pipelines, routes) = (ready.pipelines.len(), route_count(ready));
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-    let file = one.path.display();
+    let file = one.path.display().to_string();
+    let file = config::visible(&file);
     let verdict = if is_fine(one) { "ok" } else { "found problems" };
     super::say(&format!(
         "{verdict}: {file}: {}, {}, policy {}\n",

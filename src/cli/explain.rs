@@ -14,7 +14,7 @@ use crate::time::{Clock, Timestamp};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The configuration.
+    /// The configuration. `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Consent records, JSON Lines: a record each, or `{"key":"type:value","value":null}` for a deletion,
@@ -47,6 +47,12 @@ const EXAMPLES: &str = r#"Example:
 
 /// Explains.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let inputs = [&args.config, &args.consents, &args.events];
+    if inputs.iter().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
+        let help = "give all but one of `--config`, `--consents` and `--events` a file";
+        super::note(&format!("consentry: standard input can be read once: {help}\n"));
+        return Ok(ExitCode::from(super::USAGE));
+    }
     let ready = match config::load(&args.config, Given::default()) {
         Ok(ready) => ready,
         Err(problems) => {
@@ -61,10 +67,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             None => return Ok(usage(&ExplainError::At(text.clone()))),
         },
     };
-    if args.consents == Path::new("-") && args.events == Path::new("-") {
-        super::note("consentry: standard input can be read once: give `--consents` or `--events` a file\n");
-        return Ok(ExitCode::from(super::USAGE));
-    }
     let (Some(consents), Some(events)) = (text_of(&args.consents)?, text_of(&args.events)?) else {
         return Ok(ExitCode::from(super::USAGE));
     };

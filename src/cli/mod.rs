@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::config;
+
 /// A bad configuration, as sysexits has it.
 const BAD_CONFIGURATION: u8 = 78;
 /// A check or test found something.
@@ -74,9 +76,10 @@ pub fn main() -> ExitCode {
 }
 
 /// Writes to standard error. Whoever closed it, or let its disk fill up, does not want to know: what is
-/// printed is no reason to end, and the exit code says how it went.
+/// printed is no reason to end, and the exit code says how it went. Control characters are written as escapes.
 fn note(text: &str) {
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+    let lines: Vec<_> = text.split('\n').map(config::visible).collect();
+    drop(std::io::stderr().lock().write_all(lines.join("\n").as_bytes()));
 }
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.

@@ -18,7 +18,7 @@ use crate::telemetry::logs::{self, LogFormat};
   consentry run consentry.yaml --instance gate-2 --log-format json
   curl -s localhost:8080/ready        # 200, or 503 with the reasons")]
 pub struct Args {
-    /// The configuration.
+    /// The configuration; `-` is standard input.
     config: PathBuf,
     /// This process's name: stable over restarts, unique among those that run. Overrides the file's.
     #[arg(long, value_name = "NAME")]

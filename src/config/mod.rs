@@ -13,6 +13,7 @@ mod hash;
 mod problem;
 mod raw;
 mod ready;
+mod snippet;
 mod spot;
 mod structure;
 mod suggest;
@@ -20,7 +21,9 @@ mod yaml;
 
 pub use problem::{At, Problem, ProblemJson, Problems};
 pub use ready::Ready;
+pub use snippet::visible;
 
+use std::io::Read;
 use std::path::Path;
 
 /// What the command line adds to a file.
@@ -42,16 +45,24 @@ pub enum Secrets {
     Skip,
 }
 
-/// Reads and checks the file at `path`.
+/// The longest configuration, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Reads and checks the file at `path`; `-` is standard input.
 ///
 /// # Errors
 /// Every problem of the file at once.
 pub fn load(path: &Path, given: Given<'_>) -> Result<Ready, Problems> {
-    let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| {
+    let is_input = path == Path::new("-");
+    let name = if is_input { "<stdin>".to_owned() } else { path.display().to_string() };
+    let bytes = bytes(path, is_input).map_err(|error| {
         let help = "give the path of a configuration file; `consentry schema` describes one";
         Problems::whole(&name, format!("cannot read the file: {error}"), help)
     })?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
+        let message = format!("the file has more than {} MiB", MAX_BYTES >> 20);
+        return Err(Problems::whole(&name, message, "give the path of a configuration file"));
+    }
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -59,6 +70,19 @@ pub fn load(path: &Path, given: Given<'_>) -> Result<Ready, Problems> {
         Problems::whole(&name, message, "save it as UTF-8")
     })?;
     parse(&name, text, given)
+}
+
+/// What a file holds, up to a byte more than it may. Whatever might never end is not opened.
+fn bytes(path: &Path, is_input: bool) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if is_input {
+        std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    } else if std::fs::metadata(path)?.is_file() {
+        std::fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    } else {
+        return Err(std::io::Error::other("it is no regular file (`-` reads standard input)"));
+    }
+    Ok(bytes)
 }
 
 /// Checks `text`; `name` is the file that problems name and that relative paths start from.

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::snippet::{snippet, visible};
+
 /// A place in a file: where it begins and how many characters it marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct At {
@@ -70,17 +72,28 @@ impl Problems {
 
     /// Adds a problem; an empty `help` is none. The same problem is told once.
     pub fn add(&mut self, at: At, message: impl Into<String>, help: impl Into<String>) {
-        let (message, help) = (message.into(), help.into());
-        let help = Some(help).filter(|help| !help.is_empty());
-        let problem = Problem { at, message, help, quoted: true };
-        if !self.list.contains(&problem) {
-            self.list.push(problem);
-        }
+        self.add_as(false, at, message, help);
     }
 
     /// Adds a problem whose line is not quoted, because a secret may stand in it.
     pub fn add_secret(&mut self, at: At, message: impl Into<String>, help: impl Into<String>) {
-        self.list.push(Problem { at, message: message.into(), help: Some(help.into()), quoted: false });
+        self.add_as(true, at, message, help);
+    }
+
+    /// Adds a problem of a line in which a secret may stand, or not.
+    pub(super) fn add_as(
+        &mut self,
+        secret: bool,
+        at: At,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let (message, help) = (message.into(), help.into());
+        let help = Some(help).filter(|help| !help.is_empty());
+        let problem = Problem { at, message, help, quoted: !secret };
+        if !self.list.contains(&problem) {
+            self.list.push(problem);
+        }
     }
 
     /// Whether there is none.
@@ -123,26 +136,31 @@ impl Problems {
     /// Writes one problem under `title` (`error`, `warning`).
     fn write(&self, f: &mut fmt::Formatter<'_>, title: &str, problem: &Problem) -> fmt::Result {
         let At { line, column, width } = problem.at;
-        writeln!(f, "{title}: {}", problem.message)?;
+        let file = visible(&self.file);
+        writeln!(f, "{title}: {}", visible(&problem.message))?;
         let gutter = line.to_string().len();
         if line == 0 {
-            writeln!(f, "{:gutter$}--> {}", "", self.file)?;
+            writeln!(f, "{:gutter$}--> {file}", "")?;
         } else {
-            writeln!(f, "{:gutter$}--> {}:{line}:{column}", "", self.file)?;
+            writeln!(f, "{:gutter$}--> {file}:{line}:{column}", "")?;
         }
-        if let Some(quote) = self.text.lines().nth(line.wrapping_sub(1)).filter(|_| problem.quoted) {
-            let quote = quote.replace('\t', " ");
-            let room = quote.chars().count().saturating_sub(column.saturating_sub(1));
-            let carets = "^".repeat(width.min(room).max(1));
+        let quote = self.text.lines().nth(line.wrapping_sub(1));
+        if let Some(quote) = quote.filter(|quote| problem.quoted && !names_secret(quote)) {
+            let (quote, carets) = snippet(quote, column, width);
             writeln!(f, "{:gutter$} |", "")?;
-            writeln!(f, "{line} | {}", quote.trim_end())?;
-            writeln!(f, "{:gutter$} | {:indent$}{carets}", "", "", indent = column.saturating_sub(1))?;
+            writeln!(f, "{line} | {quote}")?;
+            writeln!(f, "{:gutter$} | {carets}", "")?;
         }
         match &problem.help {
-            Some(help) => writeln!(f, "{:gutter$} = help: {help}", ""),
+            Some(help) => writeln!(f, "{:gutter$} = help: {}", "", visible(help)),
             None => Ok(()),
         }
     }
+}
+
+/// Whether a secret may stand in a line, whatever the problem with it is.
+fn names_secret(line: &str) -> bool {
+    ["password", "secret", "ssl.key.pem", "pseudonym_key"].iter().any(|name| line.contains(name))
 }
 
 /// The same, told as warnings.
@@ -165,7 +183,7 @@ impl fmt::Display for Problems {
             writeln!(f)?;
         }
         let count = self.list.len();
-        write!(f, "{count} problem{} in {}", if count == 1 { "" } else { "s" }, self.file)
+        write!(f, "{count} problem{} in {}", if count == 1 { "" } else { "s" }, visible(&self.file))
     }
 }
 
@@ -182,6 +200,17 @@ mod tests {
         let want = "error: unknown word `oops`\n --> c.yaml:2:9\n  |\n2 | bb: {c: oops}\n  |         ^^^^\n  \
                     = help: did you mean `oo`?\n\n1 problem in c.yaml";
         assert_eq!(problems.to_string(), want);
+    }
+
+    #[test]
+    fn nothing_is_written_that_a_terminal_would_obey() {
+        let mut problems = Problems::new("c\u{1b}.yaml", "a: \u{1b}[2J\u{7}x\n");
+        problems.add(At { line: 1, column: 4, width: 5 }, "unknown `\u{1b}[2J\n`", "write `\u{7}`");
+        let shown = problems.to_string();
+        assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown}");
+        assert!(shown.starts_with("error: unknown `\\u{1b}[2J\\u{a}`\n"), "{shown}");
+        let json = serde_json::to_value(problems.json()).unwrap();
+        assert_eq!(json[0]["message"], "unknown `\u{1b}[2J\n`");
     }
 
     #[test]

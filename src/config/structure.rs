@@ -95,6 +95,11 @@ fn last_key(path: &[Step]) -> &str {
     keys.next().unwrap_or_default()
 }
 
+/// Whether what stands at a path may be a secret, so that its line is not quoted.
+fn may_be_secret(path: &[Step]) -> bool {
+    matches!(path, [Step::Key(kafka), Step::Key(properties), ..] if kafka == "kafka" && properties == "properties")
+}
+
 fn unknown_key(root: Spot<'_>, path: &[Step], key: &str, known: &[&str], problems: &mut Problems) {
     let at = root.walk(path).key_at();
     let above = path.split_last().map_or(path, |(_, above)| above);
@@ -113,7 +118,10 @@ fn unknown_key(root: Spot<'_>, path: &[Step], key: &str, known: &[&str], problem
             problems.add(at, "a label on the key is refused", help);
         }
         Some(until) => problems.add(at, format!("`{key}` is not available yet"), until),
-        None => problems.add(at, format!("unknown key `{key}`"), offer(key, known.iter().copied())),
+        None => {
+            let help = offer(key, known.iter().copied());
+            problems.add_as(may_be_secret(path), at, format!("unknown key `{key}`"), help);
+        }
     }
 }
 
@@ -143,7 +151,7 @@ fn unreadable(spot: Spot<'_>, path: &[Step], message: &str, problems: &mut Probl
         _ if message.starts_with("expected a string") => "put it in quotes",
         _ => help,
     };
-    problems.add(spot.at(), message, help);
+    problems.add_as(may_be_secret(path), spot.at(), message, help);
 }
 
 /// `invalid type: integer `5`, expected a string` the other way round, and the kind that was found.

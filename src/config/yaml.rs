@@ -10,12 +10,16 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
-use serde_saphyr::Spanned;
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, Spanned};
 
 use super::problem::{At, Problems};
 
 /// Levels of nesting in a configuration; what is deeper is not one.
 const MAX_DEPTH: usize = 32;
+
+/// Mappings, lists and scalars of a configuration, each as often as an alias repeats it.
+const MAX_NODES: usize = 250_000;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -62,7 +66,7 @@ pub(super) enum Step {
 /// Reads `text`; what YAML itself forbids is one problem.
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES },
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -73,13 +77,51 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
         Ok(node) => Some(node),
         Err(error) => {
             let at = error.location().map(|location| At { width: 1, ..place(location) }).unwrap_or_default();
-            let message = error.to_string();
-            let message = message.lines().next().unwrap_or_default();
-            let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
-            problems.add(at, format!("this is no YAML: {message}"), "");
+            let (at, message, help) = told(&error, at, text);
+            problems.add(at, message, help);
             None
         }
     }
+}
+
+/// What an error of the parser is for whoever wrote the text: where, what, and the remedy.
+fn told(error: &Error, at: At, text: &str) -> (At, String, &'static str) {
+    match error {
+        Error::AliasError { error, .. } => told(error, at, text),
+        Error::MultipleDocuments { .. } => {
+            let help = "one document a file: take out `---`, or make a file of each";
+            (at, "a second document begins here".to_owned(), help)
+        }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            let message = format!("this is nested deeper than {MAX_DEPTH} levels");
+            (at, message, "`consentry schema` describes what a configuration holds")
+        }
+        Error::Budget { .. } => {
+            let message = format!("the file has more than {MAX_NODES} nodes, or aliases that repeat as many");
+            (at, message, "write out what aliases repeat, or share the pipelines out over several processes")
+        }
+        _ => {
+            if let Some(at) = tab_near(text, at.line) {
+                return (at, "a tab may not indent".to_owned(), "indent with spaces");
+            }
+            let message = error.to_string();
+            let message = message.lines().next().unwrap_or_default();
+            let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
+            let help = "look for a bracket or quote that stays open, a `:` without a space after it, and lines \
+                        that are not indented alike";
+            (at, format!("this is no YAML: {message}"), help)
+        }
+    }
+}
+
+/// The first tab that indents the line of the error or one beside it.
+fn tab_near(text: &str, line: usize) -> Option<At> {
+    let near = text.lines().enumerate().skip(line.saturating_sub(2)).take(3);
+    let mut near = near.filter(|(_, line)| !line.trim().is_empty());
+    near.find_map(|(index, line)| {
+        let mut indent = line.chars().take_while(|letter| matches!(letter, ' ' | '\t'));
+        Some(At { line: index + 1, column: indent.position(|letter| letter == '\t')? + 1, width: 1 })
+    })
 }
 
 fn place(location: serde_saphyr::Location) -> At {

@@ -67,11 +67,16 @@ impl PropertyRefusal {
     }
 }
 
-/// Checks one property.
+/// Whether a property's value is a secret, by its name.
+pub fn is_secret(name: &str) -> bool {
+    name.contains("password") || name.contains("secret") || name == "ssl.key.pem"
+}
+
+/// Refuses a property that carries a promise, whatever its value.
 ///
 /// # Errors
-/// Where it carries a promise, or librdkafka does not know it or its value.
-pub fn check(name: &str, value: &str) -> Result<(), PropertyRefusal> {
+/// Where it does.
+pub fn promise(name: &str) -> Result<(), PropertyRefusal> {
     if let Some((_, instead)) = OURS.iter().find(|(ours, _)| *ours == name) {
         return Err(PropertyRefusal::Ours { name: name.to_owned(), instead });
     }
@@ -79,6 +84,15 @@ pub fn check(name: &str, value: &str) -> Result<(), PropertyRefusal> {
         let instead = "it makes up a cluster for tests";
         return Err(PropertyRefusal::Ours { name: name.to_owned(), instead });
     }
+    Ok(())
+}
+
+/// Checks one property.
+///
+/// # Errors
+/// Where it carries a promise, or librdkafka does not know it or its value.
+pub fn check(name: &str, value: &str) -> Result<(), PropertyRefusal> {
+    promise(name)?;
     let mut config = ClientConfig::new();
     match config.set(name, value).create_native_config() {
         Err(KafkaError::ClientConfig(_, why, _, _)) => {

@@ -83,6 +83,9 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("[localhost:9092]", "[]", "8:12 `brokers` is empty"),
     ("[localhost:9092]", r#""localhost:9092""#, "8:12 expected a list, found string `localhost:9092`"),
     ("[localhost:9092]", r#"["a:1,b:2"]"#, "8:13 `a:1,b:2` is no broker"),
+    ("[localhost:9092]", "[localhost]", "8:13 `localhost` is no broker"),
+    ("[localhost:9092]", r#"["http://a:9092"]"#, "8:13 `http://a:9092` is no broker"),
+    ("[localhost:9092]", r#"["${BROKERS}"]"#, "8:13 `${BROKERS}` is no broker"),
     ("  brokers: [localhost:9092]", "  broker: x", "8:3 unknown key `broker`"),
     ("security.protocol: plaintext", "group.id: x", "9:16 `group.id` is not yours to set"),
     (
@@ -142,6 +145,18 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
         "security.protocol: plaintext",
         "security.protocol: plain",
         r#"9:16 librdkafka refuses `security.protocol`: Invalid value "…" for configuration property "security.protocol""#,
+    ),
+    (
+        "security.protocol: plaintext",
+        "sasl.password: {file: a, env: B}",
+        "9:31 `sasl.password` is kept in one place",
+    ),
+    ("security.protocol: plaintext", "sasl.password: {fiel: a}", "9:32 unknown key `fiel`"),
+    ("security.protocol: plaintext", "group.id: {env: NOWHERE}", "9:16 `group.id` is not yours to set"),
+    (
+        "security.protocol: plaintext",
+        "sasl.password: [a]",
+        "9:31 expected text, a number, a boolean, `{file: …}` or `{env: …}`, found a list",
     ),
     ("  topic: consent-changes", "  format: json", "10:1 missing key `topic`"),
     (
@@ -215,6 +230,11 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "  assume_time_zones: [Europe/Amsterdam]",
+        r#"  pseudonym_key: {env: ""}"#,
+        "21:18 where the pseudonym key is kept has no name",
+    ),
+    (
+        "  assume_time_zones: [Europe/Amsterdam]",
         "  pseudonym_key: {}",
         "21:18 the pseudonym key is kept in one place",
     ),
@@ -280,6 +300,16 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ),
     ("level: contact, action: mask", "level: kontact, action: mask", "29:36 unknown level `kontact`"),
     ("level: contact, action: mask", "action: mask", "29:10 missing key `level`"),
+    (
+        "      - {path: /user/email, level: contact, action: mask}",
+        "      - {header: x-ip, level: contact, action: mask}\n      - {level: contact, action: remove, header: x-ip}",
+        "30:10 duplicate field",
+    ),
+    (
+        "      - {path: /user/email, level: contact, action: mask}",
+        "      - {path: /a~0b, level: contact, action: mask}\n      - {path: /a~0b, level: contact, action: remove}",
+        "30:10 duplicate field",
+    ),
     ("action: mask", "action: shuffle", "29:53 unknown word `shuffle` for `action`"),
     ("action: mask", "action:", "29:45 missing key `action`"),
     ("action: mask", "action: {generalize: 0}", "29:66 `generalize: 0` has no multiples"),

@@ -83,7 +83,8 @@ pub(super) struct Cluster {
     /// `HOST:PORT` of at least one broker.
     #[schemars(required, length(min = 1))]
     pub brokers: Option<Vec<String>>,
-    /// Any librdkafka property, such as `security.protocol`, but for those that carry a promise.
+    /// Any librdkafka property, such as `security.protocol`, but for those that carry a promise. The value
+    /// of one that is a secret is `{file: PATH}` or `{env: NAME}`.
     pub properties: Option<BTreeMap<String, Property>>,
 }
 

@@ -63,13 +63,18 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, unit))
 }
 
-/// The value of a librdkafka property, as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Property(pub String);
+/// The value of a librdkafka property.
+#[derive(Debug)]
+pub(in crate::config) enum Property {
+    /// As it is written, as text.
+    Text(String),
+    /// It is a secret, and kept elsewhere.
+    Kept(Kept),
+}
 
 /// Where a secret is kept; never the secret itself.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "`{file: …}` or `{env: …}`")]
 pub(in crate::config) struct Kept {
     /// A file, relative to the configuration file's folder. One trailing newline is cut.
     pub file: Option<String>,
@@ -138,8 +143,32 @@ impl<'de> Deserialize<'de> for Size {
 
 impl<'de> Deserialize<'de> for Property {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = |text: &str| Ok(Self(text.to_owned()));
-        deserializer.deserialize_any(Scalar { expecting: "text, a number or a boolean", read })
+        struct Value;
+        impl<'de> Visitor<'de> for Value {
+            type Value = Property;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, a number, a boolean, `{file: …}` or `{env: …}`")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Property, E> {
+                Ok(Property::Text(text.to_owned()))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Property, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Property, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Property, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_bool<E: Error>(self, word: bool) -> Result<Property, E> {
+                self.visit_str(if word { "true" } else { "false" })
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Property, A::Error> {
+                Kept::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Property::Kept)
+            }
+        }
+        deserializer.deserialize_any(Value)
     }
 }
 
@@ -203,8 +232,9 @@ impl JsonSchema for Property {
     fn schema_name() -> Cow<'static, str> {
         "Property".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kept = generator.subschema_for::<Kept>();
+        json_schema!({ "anyOf": [{ "type": ["string", "number", "boolean"] }, kept] })
     }
 }
 

@@ -1,21 +1,26 @@
 //! `kafka` and `consent`.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use super::super::Given;
 use super::super::problem::Problems;
 use super::super::raw;
 use super::super::spot::Spot;
-use super::{empty, missing, names, wait};
+use super::{Findings, empty, missing, names, secret, wait};
 use crate::follower::settings::{ConsentFormat, FollowerSettings, Freshness};
 use crate::kafka::properties;
 use crate::kafka::settings::ClusterSettings;
 
-/// `kafka`.
+/// `kafka`; `file` is the configuration's.
 pub(super) fn cluster(
     raw: Option<&raw::Cluster>,
     root: Spot<'_>,
-    problems: &mut Problems,
+    given: Given<'_>,
+    file: &str,
+    found: &mut Findings<'_>,
 ) -> ClusterSettings {
+    let problems = &mut *found.problems;
     let spot = root.key("kafka");
     let help = "write `kafka: {brokers: [HOST:PORT]}`";
     let Some(raw) = raw else {
@@ -28,20 +33,37 @@ pub(super) fn cluster(
         Some(_) => empty(spot.key("brokers"), "brokers", help, problems),
     }
     for (index, broker) in brokers.iter().enumerate() {
-        if broker.trim().is_empty() || broker.contains([',', ' ']) {
-            let help = "write one `HOST:PORT` an item";
+        if !is_broker(broker) {
+            let help = "write one `HOST:PORT` an item, such as `kafka-1:9092` or `[::1]:9092`; the file is read \
+                        as it stands, without variables";
             problems.add(spot.key("brokers").item(index).at(), format!("`{broker}` is no broker"), help);
         }
     }
     let mut properties = Vec::new();
     for (name, value) in raw.properties.iter().flatten() {
-        let at = spot.key("properties").key(name);
-        if let Err(refusal) = properties::check(name, &value.0) {
-            problems.add_secret(at.key_at(), refusal.to_string(), refusal.help());
+        let spot = spot.key("properties").key(name);
+        let value = secret::property(name, value, spot, (given, file), found);
+        let checked = match &value {
+            Some(value) => properties::check(name, value),
+            None => properties::promise(name),
+        };
+        if let Err(refusal) = checked {
+            found.problems.add_secret(spot.key_at(), refusal.to_string(), refusal.help());
         }
-        properties.push((name.clone(), value.0.clone()));
+        properties.extend(value.map(|value| (name.clone(), value)));
     }
     ClusterSettings { brokers, properties }
+}
+
+/// Whether this is `HOST:PORT`, an IPv6 address in brackets.
+fn is_broker(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(legal),
+    };
+    host && port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// `consent`.
@@ -82,4 +104,37 @@ fn freshness(raw: &raw::Consent, spot: Spot<'_>, problems: &mut Problems) -> Fre
         return Freshness::Within(Duration::ZERO);
     }
     Freshness::Within(wait(bounded.within, spot, 0, problems))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_a_host_and_a_port() {
+        for good in
+            ["localhost:9092", "kafka-1.example.com:1", "127.0.0.1:65535", "[::1]:9092", "kafka_1:9092"]
+        {
+            assert!(is_broker(good), "{good}");
+        }
+        for bad in [
+            "",
+            "localhost",
+            ":9092",
+            "a:",
+            "a:b",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "http://a:9092",
+            "${BROKERS}",
+            "::1:9092",
+            "[::1]",
+            "[a]:1",
+            "a:1,b:2",
+            " a:1",
+        ] {
+            assert!(!is_broker(bad), "{bad}");
+        }
+    }
 }

@@ -78,11 +78,11 @@ pub(super) fn ready(
     name: &str,
     found: &mut Findings<'_>,
 ) -> Ready {
+    let cluster = cluster::cluster(raw.kafka.as_ref(), root, given, name, found);
     let problems = &mut *found.problems;
     version(raw.version, root, problems);
     let instance = instance(raw.instance.as_deref(), root, given, problems);
     let admin = admin(raw.admin.as_ref(), root.key("admin"), problems);
-    let cluster = cluster::cluster(raw.kafka.as_ref(), root, problems);
     let follower = cluster::follower(raw.consent.as_ref(), root, problems);
     let (cache, line_limits) = limits::limits(raw.limits.as_ref(), root.key("limits"), problems);
     let line = LineSettings {

@@ -7,7 +7,7 @@ use super::policy::Words;
 use super::{empty, field, missing, names, place, route};
 use crate::kafka::settings::TopicSettings;
 use crate::pipeline::settings::{PipelineSettings, Start};
-use crate::policy::settings::{RulesSettings, SelectorSettings};
+use crate::policy::settings::{FieldSettings, RulesSettings, SelectorSettings};
 
 /// Every pipeline.
 pub(super) fn pipelines(
@@ -120,15 +120,19 @@ fn subject(
     ready
 }
 
-fn fields(
-    raw: &raw::Pipeline,
-    spot: Spot<'_>,
-    words: &Words,
-    problems: &mut Problems,
-) -> Vec<crate::policy::settings::FieldSettings> {
+fn fields(raw: &raw::Pipeline, spot: Spot<'_>, words: &Words, problems: &mut Problems) -> Vec<FieldSettings> {
     let fields = raw.fields.as_deref().unwrap_or_default();
     let one = |(index, raw)| field::field(raw, spot.item(index), words, problems);
-    fields.iter().enumerate().map(one).collect()
+    let ready: Vec<_> = fields.iter().enumerate().map(one).collect();
+    for (index, field) in ready.iter().enumerate() {
+        let same = |other: &FieldSettings| place::is_same(&other.place, &field.place);
+        if let Some(first) = ready.iter().take(index).position(same) {
+            let line = spot.item(first).key_at().line;
+            let help = format!("it is labelled on line {line} already; keep one of the two");
+            problems.add(spot.item(index).key_at(), "duplicate field", help);
+        }
+    }
+    ready
 }
 
 fn quarantine(raw: &raw::Pipeline, name: &str, spot: Spot<'_>, problems: &mut Problems) -> TopicSettings {

@@ -44,6 +44,18 @@ pub(super) fn label(raw: &raw::Field, spot: Spot<'_>, problems: &mut Problems) -
     place
 }
 
+/// Whether two labels are on the same place, however it is spelled. What cannot be read is none.
+pub(super) fn is_same(one: &Place, other: &Place) -> bool {
+    match (one, other) {
+        (Place::Path(one), Place::Path(other)) => match (Path::parse(one), Path::parse(other)) {
+            (Ok(one), Ok(other)) => one == other,
+            (Ok(_), Err(_)) | (Err(_), _) => false,
+        },
+        (Place::Header(one), Place::Header(other)) => one == other && !one.is_empty(),
+        (Place::Path(_) | Place::Header(_) | Place::Key, _) => false,
+    }
+}
+
 /// The one place that is written.
 fn one(
     path: Option<&String>,

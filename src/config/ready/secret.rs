@@ -1,5 +1,7 @@
-//! The pseudonym key: read from where it is kept, never from the configuration.
+//! Secrets: read from where they are kept. The pseudonym key never stands in the configuration; a property of
+//! librdkafka may, with a warning.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::super::problem::At;
@@ -7,11 +9,15 @@ use super::super::raw;
 use super::super::spot::Spot;
 use super::super::{Given, Secrets};
 use super::Findings;
+use crate::kafka::properties;
 use crate::pipeline::settings::PipelineSettings;
 use crate::policy::settings::{FieldAction, KeyAction};
 
 /// The least a key may have, in bytes: what an HMAC-SHA-256 gives out (RFC 2104, section 3).
 const MIN_BYTES: usize = 32;
+
+/// The longest secret.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// What is asked of the key.
 pub(super) struct Asked<'a> {
@@ -54,19 +60,8 @@ pub(super) fn pseudonym_key(
         }
         return None;
     };
-    let bytes = match (&kept.file, &kept.env) {
-        (Some(file), None) => from_file(file, asked.file),
-        (None, Some(name)) => from_environment(name),
-        (None, None) if spot.has_holes() => return None,
-        _ => {
-            let help = "write `{file: PATH}` or `{env: NAME}`";
-            found.problems.add(spot.at(), "the pseudonym key is kept in one place", help);
-            return None;
-        }
-    };
-    match bytes {
-        Ok(mut bytes) => {
-            cut_newline(&mut bytes);
+    match read(kept, "the pseudonym key", spot, asked.file, found)? {
+        Ok(bytes) => {
             if bytes.len() < MIN_BYTES {
                 let message = format!("the pseudonym key has {} bytes: too few", bytes.len());
                 let help = format!("take {MIN_BYTES} at least, such as `openssl rand -hex 32` gives");
@@ -85,10 +80,82 @@ pub(super) fn pseudonym_key(
     }
 }
 
+/// The value of a property; `None`: it is kept where it cannot be read.
+pub(super) fn property(
+    name: &str,
+    raw: &raw::Property,
+    spot: Spot<'_>,
+    (given, file): (Given<'_>, &str),
+    found: &mut Findings<'_>,
+) -> Option<String> {
+    let kept = match raw {
+        raw::Property::Kept(kept) => kept,
+        raw::Property::Text(text) => {
+            if properties::is_secret(name) && !text.is_empty() {
+                let help = "keep it in a file or a variable and write `{file: PATH}` or `{env: NAME}`";
+                found.warnings.add_secret(
+                    spot.key_at(),
+                    format!("`{name}` is a secret and stands here"),
+                    help,
+                );
+            }
+            return Some(text.clone());
+        }
+    };
+    let message = match read(kept, &format!("`{name}`"), spot, file, found)?.map(String::from_utf8) {
+        Ok(Ok(text)) if !text.is_empty() && !text.contains('\0') => return Some(text),
+        Ok(_) => format!("what is kept for `{name}` is empty or no text"),
+        Err(message) => message,
+    };
+    let help = format!("put it there: `{name}` has no value without it");
+    match given.secrets {
+        Secrets::Read => found.problems.add_secret(spot.at(), message, help),
+        Secrets::Skip => found.warnings.add_secret(spot.at(), message, help),
+    }
+    None
+}
+
+/// Reads what is kept, less one newline. `None`: where it is kept is not said in one place; that has been
+/// complained about.
+fn read(
+    kept: &raw::Kept,
+    what: &str,
+    spot: Spot<'_>,
+    configuration: &str,
+    found: &mut Findings<'_>,
+) -> Option<Result<Vec<u8>, String>> {
+    let bytes = match (&kept.file, &kept.env) {
+        (Some(file), None) if !file.is_empty() => from_file(file, configuration),
+        (None, Some(name)) if !name.is_empty() => from_environment(name),
+        (Some(_), None) | (None, Some(_)) => {
+            let message = format!("where {what} is kept has no name");
+            found.problems.add_secret(spot.at(), message, "name a file or a variable");
+            return None;
+        }
+        (None, None) if spot.has_holes() => return None,
+        (None, None) | (Some(_), Some(_)) => {
+            let help = "write `{file: PATH}` or `{env: NAME}`";
+            found.problems.add_secret(spot.at(), format!("{what} is kept in one place"), help);
+            return None;
+        }
+    };
+    Some(bytes.map(|mut bytes| {
+        cut_newline(&mut bytes);
+        bytes
+    }))
+}
+
 fn from_file(file: &str, configuration: &str) -> Result<Vec<u8>, String> {
     let folder = Path::new(configuration).parent().unwrap_or(Path::new(""));
     let path = folder.join(file);
-    std::fs::read(&path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+    let mut bytes = Vec::new();
+    let open = std::fs::File::open(&path);
+    let read = open.and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    match u64::try_from(bytes.len()) {
+        Ok(0..=MAX_BYTES) => Ok(bytes),
+        _ => Err(format!("`{}` has more than {} KiB", path.display(), MAX_BYTES >> 10)),
+    }
 }
 
 fn from_environment(name: &str) -> Result<Vec<u8>, String> {
