@@ -132,3 +132,27 @@ fn schemas_are_printed() {
     let proto = consentry(folder.path(), &["schema", "--proto"]);
     assert!(stdout(&proto).contains("message ConsentRecord"), "{}", stdout(&proto));
 }
+
+#[test]
+fn run_ends_at_once_when_it_is_told_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens there: a stop waits for what the brokers would say.
+    written(folder.path(), "run.yaml", "127.0.0.1:1", "admin: {listen: \"127.0.0.1:0\"}\n");
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_consentry"));
+    let mut run = run.current_dir(folder.path()).args(["run", "run.yaml"]).stderr(log).spawn().unwrap();
+    let said = |word: &str| std::fs::read_to_string(folder.path().join("log")).unwrap().contains(word);
+    let wait_for = |word: &str| {
+        (0..200).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(25));
+            said(word)
+        })
+    };
+    for word in ["are served", "told again, it ends at once"] {
+        assert!(wait_for(word), "it does not say `{word}`");
+        let kill = Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert!(said("what is not committed is read again"));
+}

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Options, Proxy};
 use crate::config::{self, Given};
@@ -16,7 +17,10 @@ use crate::telemetry::logs::{self, LogFormat};
 #[command(after_help = "Examples:
   consentry run consentry.yaml
   consentry run consentry.yaml --instance gate-2 --log-format json
-  curl -s localhost:8080/ready        # 200, or 503 with the reasons")]
+  curl -s localhost:8080/ready        # 200, or 503 with the reasons
+
+Exit: 0 told to stop and everything begun is committed; 1 it failed, was replaced by a newer process of
+its name, or was told twice; 2 wrong usage; 78 the configuration is bad.")]
 pub struct Args {
     /// The configuration; `-` is standard input.
     config: PathBuf,
@@ -71,7 +75,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         });
         if told {
-            tracing::info!("stopping: what is begun is committed first");
+            tracing::info!("stopping: what is begun is committed first; told again, it ends at once");
+            end_at_the_next(runtime, terminate, interrupt)?;
             proxy.stop().context("while stopping")?;
             tracing::info!("stopped");
             return Ok(ExitCode::SUCCESS);
@@ -83,4 +88,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Err(error.into());
         }
     }
+}
+
+/// Ends the process at the next signal, however far the stop is by then.
+fn end_at_the_next(runtime: Runtime, mut terminate: Signal, mut interrupt: Signal) -> std::io::Result<()> {
+    let wait = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        tracing::warn!("told again: ending at once; what is not committed is read again");
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }
