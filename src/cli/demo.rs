@@ -28,6 +28,7 @@ use crate::config::{self, Given, Ready, Secrets};
 use crate::pipeline::settings::PipelineSettings;
 use crate::policy::settings::RequireSettings;
 use crate::telemetry::logs::{self, LogFormat};
+use crate::time::Instant;
 
 use display::Display;
 use generator::{Desk, Generator, Order, PEOPLE};
@@ -89,6 +90,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let ready = configuration(&broker.bootstrap())?;
     let pipeline = ready.pipelines.first().context("config/demo.yaml has no pipeline")?.clone();
     let outlets = make_topics(&broker, &ready, &pipeline)?;
+    let sources = [ready.follower.topic.clone()].into_iter().chain(pipeline.topics.iter().cloned());
+    let topics: Vec<String> = sources.chain(outlets.iter().map(|outlet| outlet.topic.clone())).collect();
     let desk = Arc::new(Desk::default());
     let order = Order {
         bootstrap: broker.bootstrap(),
@@ -100,14 +103,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     generator.say_first()?;
     let proxy = Proxy::start(ready, Options { embedded: true })?;
     let observer = Observer::start(&broker.bootstrap(), outlets, EVENT_PARTITIONS, Arc::clone(&desk))?;
+    let opened = Instant::now();
     let shop = generator.start()?;
-    let stage = Stage { args, desk, proxy, observer, shop: Some(shop), interrupted };
+    let stage = Stage { args, desk, proxy, observer, shop: Some(shop), opened, interrupted };
     stage.wait_for_the_first(&display)?;
     if args.keep {
-        display.say(&stage.addresses(&broker));
+        let all: Vec<&str> = topics.iter().map(String::as_str).collect();
+        display.say(&stage.addresses(&broker, &all));
     }
-    let passed = stage.play(&mut display);
-    let summary = stage.close(&display, passed)?;
+    stage.play(&mut display);
+    let summary = stage.close(&display)?;
     super::say(&match args.output {
         Output::Text => summary.text(),
         Output::Json => serde_json::to_string_pretty(&summary)? + "\n",

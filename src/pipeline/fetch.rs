@@ -13,6 +13,9 @@ use super::{End, PATIENCE, Worker};
 use crate::kafka::member::{Event, Gap, Member, Place, bounds};
 use crate::telemetry::Cause;
 
+/// How long a worker that waits for the barrier listens to the client: what it only has to say is not returned,
+/// and with no time at all one such event would be taken at every look.
+const LISTEN_FOR: Duration = Duration::from_millis(2);
 /// How long the brokers may take to say that they are back.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
 
@@ -58,7 +61,7 @@ impl Worker<'_> {
         consumer.pause(&consumer.assignment()?)?;
         self.is_paused = true;
         let before = fetched.len();
-        match consumer.poll(Duration::ZERO) {
+        match consumer.poll(LISTEN_FOR) {
             Some(Ok(message)) => {
                 self.open.fetched(message.topic(), message.partition(), message.offset());
                 fetched.push(message);

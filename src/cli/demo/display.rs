@@ -18,6 +18,9 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// Between two lines elsewhere.
 const LINE: Duration = Duration::from_secs(2);
 
+/// What the other columns leave of eighty.
+const LAST_COLUMN: usize = 24;
+
 /// The progress on standard error.
 pub struct Display {
     bar: Option<ProgressBar>,
@@ -92,7 +95,7 @@ fn ends(route: &RouteTotals) -> [String; 4] {
         .map(|end| grouped(route.ended(end)))
 }
 
-/// The reasons for which most is dropped.
+/// The reason for which most is dropped, cut to what a narrow terminal has left.
 fn mostly(route: &RouteTotals) -> String {
     let mut reasons: Vec<(u64, &str)> = route
         .counts
@@ -103,21 +106,20 @@ fn mostly(route: &RouteTotals) -> String {
         })
         .collect();
     reasons.sort_unstable_by(|one, other| other.cmp(one));
-    let told: Vec<String> =
-        reasons.iter().take(2).map(|(count, reason)| format!("{reason} {}", grouped(*count))).collect();
-    told.join(", ")
+    let told = reasons.first().map(|(count, reason)| format!("{reason} {}", grouped(*count)));
+    told.unwrap_or_default().chars().take(LAST_COLUMN).collect()
 }
 
 fn table(frame: &Frame<'_>) -> String {
     let mut text = format!(
-        "{:<14} {:>10} {:>10} {:>12} {:>11}  mostly dropped as\n",
+        "{:<12} {:>9} {:>8} {:>11} {:>10}  mostly dropped as\n",
         "route", "forwarded", "dropped", "quarantined", "not routed"
     );
     for route in &frame.totals.routes {
         let [forwarded, dropped, quarantined, not_routed] = ends(route);
         let (name, mostly) = (&route.route, mostly(route));
         text.push_str(&format!(
-            "{name:<14} {forwarded:>10} {dropped:>10} {quarantined:>12} {not_routed:>11}  {mostly}\n"
+            "{name:<12} {forwarded:>9} {dropped:>8} {quarantined:>11} {not_routed:>10}  {mostly}\n"
         ));
     }
     text + &withdrawal(frame)

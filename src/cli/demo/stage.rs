@@ -40,6 +40,8 @@ pub struct Stage<'a> {
     pub observer: Observer,
     /// The generator; taken when it is waited for.
     pub shop: Option<JoinHandle<Result<()>>>,
+    /// When the shop opened.
+    pub opened: Instant,
     /// Ctrl-C was pressed.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -73,17 +75,18 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Where to connect while it runs.
-    pub fn addresses(&self, broker: &Broker) -> String {
+    /// Where to connect while it runs, and what to read there.
+    pub fn addresses(&self, broker: &Broker, topics: &[&str]) -> String {
         format!(
-            "Kafka (mock):  {}\nStatus page:   http://{}/\nTopics:        see config/demo.yaml",
+            "Kafka (mock):  {}\nStatus page:   http://{}/\nTopics:        {}",
             broker.bootstrap(),
-            self.proxy.admin_address()
+            self.proxy.admin_address(),
+            topics.join(" ")
         )
     }
 
     /// Shows it for as long as was asked, and has the watched person withdraw on the way.
-    pub fn play(&self, display: &mut Display) -> Duration {
+    pub fn play(&self, display: &mut Display) {
         let began = Instant::now();
         let withdraw_after =
             if self.args.keep { WITHDRAW_AFTER } else { WITHDRAW_AFTER.min(self.args.length / 2) };
@@ -106,16 +109,16 @@ impl Stage<'_> {
             });
             sleep(LOOK);
         }
-        began.elapsed()
     }
 
     /// Stops the shop, lets everything come out, stops the rest and adds up.
-    pub fn close(mut self, display: &Display, passed: Duration) -> Result<Summary> {
+    pub fn close(mut self, display: &Display) -> Result<Summary> {
         display.finish();
         self.desk.stop.store(true, Ordering::SeqCst);
         if let Some(shop) = self.shop.take() {
             shop.join().map_err(|_| anyhow!("the generator panicked"))??;
         }
+        let open_for = self.opened.elapsed();
         let sent = self.desk.events.load(Ordering::SeqCst);
         let began = Instant::now();
         while !self.settled(sent) && began.elapsed() < SETTLE_WITHIN {
@@ -130,7 +133,7 @@ impl Stage<'_> {
             bail!("the embedded broker refused messages; try a lower `--rate`");
         }
         Ok(Summary::new(Evidence {
-            seconds: passed.as_secs_f64(),
+            seconds: open_for.as_secs_f64(),
             sent,
             consents: self.desk.consents.load(Ordering::SeqCst),
             totals,

@@ -112,6 +112,7 @@ impl Summary {
             grouped(self.read),
         );
         self.routes.iter().for_each(|route| text.push_str(&route.text()));
+        text.push_str("\nWhere an e-mail stands in clear in a sink, that person's own grant lets the purpose come so close.\n");
         text.push_str(&format!("\nQuarantine: {} records, each once\n", grouped(self.quarantine)));
         if self.duplicates > 0 {
             text.push_str(&format!("Written twice, as at least once may: {}\n", grouped(self.duplicates)));
@@ -169,7 +170,7 @@ impl Withdrawal {
             text.push_str(&format!("  {ms:>6} ms  from the acknowledgement until the first was dropped\n"));
         }
         if let Some(ms) = self.last_forwarded_ms {
-            text.push_str(&format!("  {ms:>6} ms  until the last event sent before it came out of a sink\n"));
+            text.push_str(&format!("  {ms:>6} ms  from the acknowledgement until the last event that was sent before it had come out\n"));
         }
         text
     }
