@@ -11,15 +11,17 @@ use crate::time::Timestamp;
 /// Messages fetched together, in order per partition.
 #[derive(Default)]
 pub struct Fetched<'c> {
-    messages: Vec<BorrowedMessage<'c>>,
+    /// Each with whether it has headers: the client looks for them anew whenever it is asked.
+    messages: Vec<(BorrowedMessage<'c>, bool)>,
     bytes: usize,
 }
 
 impl<'c> Fetched<'c> {
     /// Adds a message.
     pub fn push(&mut self, message: BorrowedMessage<'c>) {
-        self.bytes += message.payload_len() + message.key_len() + header_bytes(&message);
-        self.messages.push(message);
+        let headers = header_bytes(&message);
+        self.bytes += message.payload_len() + message.key_len() + headers.unwrap_or(0);
+        self.messages.push((message, headers.is_some()));
     }
 
     /// Whether there is none.
@@ -43,23 +45,23 @@ impl<'c> Fetched<'c> {
         self.bytes = 0;
     }
 
-    /// The messages, in order.
-    pub fn messages(&self) -> impl Iterator<Item = &BorrowedMessage<'c>> {
+    /// The messages, in order, each with whether it has headers.
+    pub fn messages(&self) -> impl Iterator<Item = &(BorrowedMessage<'c>, bool)> {
         self.messages.iter()
     }
 }
 
-/// The bytes of a message's headers; zero where they cannot be read.
-fn header_bytes(message: &BorrowedMessage<'_>) -> usize {
+/// The bytes of a message's headers, zero where they cannot be read; `None` where it has none.
+fn header_bytes(message: &BorrowedMessage<'_>) -> Option<usize> {
     let length = |header: Header<'_>| header.0.len() + header.1.map_or(0, <[u8]>::len);
     let sum = |headers: &BorrowedHeaders| headers.iter().map(|own| length((own.key, own.value))).sum();
-    message.headers().map_or(0, |headers| catch_unwind(AssertUnwindSafe(|| sum(headers))).unwrap_or(0))
+    message.headers().map(|headers| catch_unwind(AssertUnwindSafe(|| sum(headers))).unwrap_or(0))
 }
 
 /// A message as a record. The flag says whether its headers could be read: the client panics at a header
 /// name that is not UTF-8, and such a record must not take the worker with it.
-pub fn record<'m>(message: &'m BorrowedMessage<'_>) -> (Record<'m>, bool) {
-    let headers = message.headers().map(|headers| {
+pub fn record<'m>((message, has_headers): &'m (BorrowedMessage<'_>, bool)) -> (Record<'m>, bool) {
+    let headers = has_headers.then(|| message.headers()).flatten().map(|headers| {
         catch_unwind(AssertUnwindSafe(|| {
             let all = headers.iter().map(|header| (header.key, header.value));
             all.collect::<SmallVec<[Header<'m>; 8]>>()

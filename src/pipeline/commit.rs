@@ -74,7 +74,7 @@ impl Worker<'_> {
         match self.commit()? {
             Done::WentBack => fetched.clear(),
             Done::Committed | Done::NotYet => {
-                for message in fetched.messages() {
+                for (message, _) in fetched.messages() {
                     self.open.fetched(message.topic(), message.partition(), message.offset());
                 }
             }

@@ -22,7 +22,7 @@ impl Worker<'_> {
         judge: &mut Judge<'_>,
         batch: &Batch,
         view: &View<'_>,
-        message: &BorrowedMessage<'_>,
+        message: &(BorrowedMessage<'_>, bool),
     ) -> Result<(), WriteError> {
         let (record, headers_readable) = batch::record(message);
         let place = self.open.place(record.topic, record.partition);

@@ -19,6 +19,8 @@ pub struct Tree {
 #[derive(Clone, Debug, Default)]
 struct Node {
     names: Vec<(String, NodeId)>,
+    /// A bit for the length of each name, so that most others are told apart at once.
+    lengths: u64,
     every: Option<NodeId>,
     slot: Option<usize>,
     labels: Vec<usize>,
@@ -76,6 +78,10 @@ impl Tree {
 
     /// The places of the member with this name, already unescaped.
     pub fn member(&self, places: &[NodeId], name: &str) -> Places {
+        let length = 1 << (name.len() % 64);
+        if self.at(places).all(|node| node.lengths & length == 0 && node.every.is_none()) {
+            return Places::new();
+        }
         self.step(places, |own| own == name)
     }
 
@@ -116,7 +122,10 @@ impl Tree {
             }
             match segment {
                 Segment::Every => node.every = Some(fresh),
-                Segment::Name(name) => node.names.push((name.clone(), fresh)),
+                Segment::Name(name) => {
+                    node.lengths |= 1 << (name.len() % 64);
+                    node.names.push((name.clone(), fresh));
+                }
             }
             self.nodes.push(Node::default());
             fresh

@@ -1,19 +1,20 @@
 //! Reading a few fields of a JSON value, and being sure of the rest.
 //!
 //! One walk checks the whole text and stops only at what the pipeline's paths name. What is not named is
-//! skipped, not decoded. Objects on a path may not have two members of one name, because readers disagree
-//! about which of them counts.
+//! passed over, not decoded. Objects on a path may not have two members of one name, because readers
+//! disagree about which of them counts.
+
+mod cursor;
+mod names;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::record::tree::{Places, Tree};
+use cursor::Cursor;
+pub use names::Name;
+pub use names::Names;
 
 /// What may stand between the parts of a text (RFC 8259, section 2).
 pub const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -53,75 +54,86 @@ pub fn scan<'v>(
     max_depth: usize,
 ) -> Result<(&'v str, Slots<'v>), Fault> {
     let text = std::str::from_utf8(value).map_err(|_| Fault::Malformed)?;
-    let mut found = Found { tree, slots: SmallVec::from_elem(None, slots), ambiguous: false };
-    found.walk(text, tree.root()).map_err(|_| Fault::Malformed)?;
-    found.fill(text.trim_matches(WHITE_SPACE), &tree.root());
-    if is_deeper(value, max_depth) {
+    let mut walk =
+        Walk { cursor: Cursor::new(text), tree, slots: SmallVec::from_elem(None, slots), ambiguous: false };
+    walk.whole().ok_or(Fault::Malformed)?;
+    if walk.cursor.deepest() > max_depth {
         return Err(Fault::TooDeep);
     }
-    if found.ambiguous {
+    if walk.ambiguous {
         return Err(Fault::Ambiguous);
     }
-    Ok((text, found.slots))
+    Ok((text, walk.slots))
 }
 
-/// Whether well-formed JSON is nested more deeply than `max`; the outermost container is level 1.
-fn is_deeper(value: &[u8], max: usize) -> bool {
-    // The two differ in one bit, and no other byte is `{` with it. Summed in bytes, many at once.
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
-    let opens: usize = value.chunks(255).map(|bytes| usize::from(sum(bytes))).sum();
-    if opens <= max {
-        return false;
-    }
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in value {
-        match (quoted, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => quoted = !quoted,
-            (false, b'{' | b'[') => {
-                depth += 1;
-                if depth > max {
-                    return true;
-                }
-            }
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            (true | false, _) => {}
-        }
-    }
-    false
-}
-
-struct Found<'t, 'v> {
+/// The walk over one value. `None` anywhere: it is malformed. It recurses as deep as the longest path.
+struct Walk<'t, 'v> {
+    cursor: Cursor<'v>,
     tree: &'t Tree,
     slots: Slots<'v>,
     ambiguous: bool,
 }
 
-impl<'v> Found<'_, 'v> {
-    /// Walks one value that stands at `places`, to the end of `text`.
-    fn walk(&mut self, text: &'v str, places: Places) -> Result<(), serde_json::Error> {
-        let mut from = serde_json::Deserializer::from_str(text);
-        match text.trim_start().as_bytes().first() {
-            Some(b'{' | b'[') if self.tree.concerns(&places) => {
-                from.deserialize_any(Container { found: self, places })?;
-            }
-            Some(_) | None => drop(IgnoredAny::deserialize(&mut from)?),
+impl Walk<'_, '_> {
+    fn whole(&mut self) -> Option<()> {
+        let root = self.tree.root();
+        if self.tree.concerns(&root) {
+            self.value(&root)?
+        } else {
+            self.cursor.pass()?
         }
-        from.end()
+        self.cursor.end()
     }
 
-    fn fill(&mut self, raw: &'v str, places: &Places) {
+    /// A value that stands at `places`.
+    fn value(&mut self, places: &Places) -> Option<()> {
+        let first = self.cursor.peek()?;
+        let begun = self.cursor.at();
+        match first {
+            b'{' => self.object(places)?,
+            b'[' => self.array(places)?,
+            _ => self.cursor.pass()?,
+        }
         for slot in self.tree.slots(places) {
             if let Some(slot) = self.slots.get_mut(slot) {
-                *slot = Some(scalar(raw));
+                *slot = Some(scalar(self.cursor.since(begun)));
             }
         }
+        Some(())
     }
 
-    fn visit(&mut self, raw: &'v str, places: Places) -> Result<(), serde_json::Error> {
-        self.fill(raw, &places);
-        if raw.starts_with(['{', '[']) { self.walk(raw, places) } else { Ok(()) }
+    fn object(&mut self, places: &Places) -> Option<()> {
+        let mut names = Names::default();
+        let mut more = self.cursor.open(b'}')?;
+        while more {
+            let name = self.cursor.name()?;
+            let below = self.tree.member(places, &name);
+            self.ambiguous |= !names.insert(name);
+            if below.is_empty() {
+                self.cursor.pass()?
+            } else {
+                self.value(&below)?
+            }
+            more = self.cursor.goes_on(b'}')?;
+        }
+        Some(())
+    }
+
+    fn array(&mut self, places: &Places) -> Option<()> {
+        let mut more = self.cursor.open(b']')?;
+        for index in 0.. {
+            if !more {
+                break;
+            }
+            let below = self.tree.element(places, index);
+            if below.is_empty() {
+                self.cursor.pass()?
+            } else {
+                self.value(&below)?
+            }
+            more = self.cursor.goes_on(b']')?;
+        }
+        Some(())
     }
 }
 
@@ -140,96 +152,6 @@ fn scalar(raw: &str) -> Scalar<'_> {
         }
         _ if digits.bytes().all(|byte| byte.is_ascii_digit()) => Scalar::Integer(raw),
         _ => Scalar::Other,
-    }
-}
-
-/// An object or array that stands on a path.
-struct Container<'f, 't, 'v> {
-    found: &'f mut Found<'t, 'v>,
-    places: Places,
-}
-
-impl<'v> Visitor<'v> for Container<'_, '_, 'v> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object or an array")
-    }
-
-    fn visit_map<A: MapAccess<'v>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut names = Names::default();
-        while let Some(name) = members.next_key_seed(Name)? {
-            let places = self.found.tree.member(&self.places, &name);
-            self.found.ambiguous |= !names.insert(name);
-            if places.is_empty() {
-                members.next_value::<IgnoredAny>()?;
-            } else {
-                let raw: &'v RawValue = members.next_value()?;
-                self.found.visit(raw.get(), places).map_err(A::Error::custom)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'v>>(self, mut elements: A) -> Result<(), A::Error> {
-        let mut index = 0;
-        loop {
-            let places = self.found.tree.element(&self.places, index);
-            let more = if places.is_empty() {
-                elements.next_element::<IgnoredAny>()?.is_some()
-            } else if let Some(raw) = elements.next_element::<&'v RawValue>()? {
-                self.found.visit(raw.get(), places).map_err(A::Error::custom)?;
-                true
-            } else {
-                false
-            };
-            if !more {
-                return Ok(());
-            }
-            index += 1;
-        }
-    }
-}
-
-/// A member's name, borrowed where it has no escapes. One that stands for no text (a lone surrogate) is
-/// told apart by how it is written.
-pub struct Name;
-
-impl<'v> DeserializeSeed<'v> for Name {
-    type Value = Cow<'v, str>;
-
-    fn deserialize<D: Deserializer<'v>>(self, from: D) -> Result<Self::Value, D::Error> {
-        let written = <&'v RawValue>::deserialize(from)?.get();
-        let plain = written.get(1..written.len().saturating_sub(1)).filter(|name| !name.contains('\\'));
-        Ok(plain.map_or_else(|| serde_json::from_str(written).unwrap_or(written.into()), Cow::Borrowed))
-    }
-}
-
-/// Names seen in one object: a few are compared one by one behind a filter, many are hashed.
-#[derive(Default)]
-pub(super) struct Names<'v> {
-    few: SmallVec<[Cow<'v, str>; 32]>,
-    filter: [u64; 4],
-    many: HashSet<Cow<'v, str>>,
-}
-
-impl<'v> Names<'v> {
-    /// Whether the name is new.
-    pub(super) fn insert(&mut self, name: Cow<'v, str>) -> bool {
-        if self.few.len() == 32 {
-            return !self.few.contains(&name) && self.many.insert(name);
-        }
-        let bytes = name.as_bytes();
-        let end = |byte: Option<&u8>| byte.copied().map_or(0, usize::from);
-        let mix = bytes.len() * 31 + end(bytes.first()) * 7 + end(bytes.last());
-        let (word, bit) = (mix / 64 % 4, 1 << (mix % 64));
-        let mut new = true;
-        if let Some(word) = self.filter.get_mut(word) {
-            new = *word & bit == 0 || !self.few.contains(&name);
-            *word |= bit;
-        }
-        self.few.push(name);
-        new
     }
 }
 
