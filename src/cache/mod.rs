@@ -1,26 +1,29 @@
 //! Subject → consent state, in memory.
 //!
-//! The map's key is a 128-bit hash of the subject under a secret key, its value the subject's state packed
+//! The key is a 128-bit hash of the subject under a secret key, its value the subject's state packed
 //! into bytes: neither the id nor any word stands in it. A change replaces what one consent partition says
 //! of one subject under the entry's lock, so that a reader sees the state before or after, never between.
 //!
 //! Looking something up takes a [`View`], which the follower gives out with the proof that the cache is
 //! fresh enough: state and freshness come together or not at all.
 
+mod bytes;
 mod packed;
 pub mod settings;
+mod store;
+mod table;
 
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::hash::Hasher;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use dashmap::DashMap;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::consent::{Identities, Vocabulary, normalize};
 use crate::wire::change::Change;
 use packed::{Body, Part};
 use settings::CacheSettings;
+use store::Store;
 
 /// A subject's keyed hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +67,7 @@ pub struct Census {
 /// The consent cache of a process.
 #[derive(Debug)]
 pub struct Cache {
-    map: DashMap<u128, Box<[u8]>, BuildHasherDefault<Keyed>>,
+    store: Store,
     words: Vocabulary,
     hasher: SipHasher13,
     settings: CacheSettings,
@@ -74,13 +77,15 @@ pub struct Cache {
     invalid: AtomicI64,
     splits: AtomicI64,
     conflicted: AtomicI64,
+    /// A change found no room: nothing may be decided.
+    is_full: AtomicBool,
 }
 
 impl Cache {
     /// An empty cache that hashes subjects under `key`.
     pub fn new(settings: CacheSettings, key: &[u8; 16]) -> Self {
         Self {
-            map: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), 128),
+            store: Store::default(),
             words: Vocabulary::default(),
             hasher: SipHasher13::new_with_key(key),
             settings,
@@ -90,6 +95,7 @@ impl Cache {
             invalid: AtomicI64::new(0),
             splits: AtomicI64::new(0),
             conflicted: AtomicI64::new(0),
+            is_full: AtomicBool::new(false),
         }
     }
 
@@ -124,19 +130,22 @@ impl Cache {
             },
         };
         let part = Part { raw: self.raw(key), partition, offset, body };
-        let mut entry = self.map.entry(self.subject(key.0, key.1).0).or_insert_with(|| {
-            self.entries.fetch_add(1, Ordering::Relaxed);
-            Box::default()
+        let (mut version_regressed, mut change) = (false, None);
+        let stored = self.store.update(self.subject(key.0, key.1).0, |old, new| {
+            let replaced = packed::replace(old, &part, new);
+            if replaced {
+                let versions = packed::version(old, &part).zip(packed::version(new, &part));
+                version_regressed = versions.is_some_and(|(old, new)| new < old);
+                change = Some((old.is_empty(), packed::census(old), packed::census(new)));
+            }
+            replaced
         });
-        let (before, version_before) = (packed::census(&entry), packed::version(&entry, &part));
-        if let Some(bytes) = packed::replace(&entry, &part) {
-            *entry = bytes;
+        if stored.is_err() {
+            self.is_full.store(true, Ordering::Relaxed);
+        } else if let Some((is_new, before, after)) = change {
+            self.entries.fetch_add(i64::from(is_new), Ordering::Relaxed);
+            self.count(before, after);
         }
-        let after = packed::census(&entry);
-        let version_after = packed::version(&entry, &part);
-        drop(entry);
-        self.count(before, after);
-        let version_regressed = version_before.zip(version_after).is_some_and(|(old, new)| new < old);
         Applied { version_regressed, vocabulary_full }
     }
 
@@ -144,7 +153,8 @@ impl Cache {
     pub fn discard(&self) {
         let mut generation = self.generation.write().unwrap_or_else(PoisonError::into_inner);
         *generation += 1;
-        self.map.clear();
+        self.store.clear();
+        self.is_full.store(false, Ordering::Relaxed);
         for count in [&self.entries, &self.subjects, &self.invalid, &self.splits, &self.conflicted] {
             count.store(0, Ordering::Relaxed);
         }
@@ -169,9 +179,16 @@ impl Cache {
         }
     }
 
-    /// Whether it holds more than `max_subjects`.
+    /// Whether it holds more than `max_subjects`, or has found no room for a change.
     pub fn is_over(&self) -> bool {
-        usize::try_from(self.census().entries).is_ok_and(|entries| entries > self.settings.max_subjects)
+        let entries = usize::try_from(self.entries.load(Ordering::Relaxed));
+        self.is_full.load(Ordering::Relaxed)
+            || entries.is_ok_and(|entries| entries > self.settings.max_subjects)
+    }
+
+    /// The memory that subjects take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.store.bytes()
     }
 
     /// 0 for a key in its one form; else a hash that tells two spellings of one subject apart.
@@ -207,9 +224,8 @@ pub struct View<'c> {
 impl View<'_> {
     /// Adds what is known of a subject to the identities of a record.
     pub fn find(&self, subject: SubjectId, into: &mut Identities) {
-        match self.cache.map.get(&subject.0) {
-            Some(entry) => packed::unpack(&entry, into),
-            None => into.unknown(),
+        if self.cache.store.find(subject.0, |entry| packed::unpack(entry, into)).is_none() {
+            into.unknown();
         }
     }
 
@@ -221,28 +237,6 @@ impl View<'_> {
     /// How often the cache had been discarded when this view was opened.
     pub fn generation(&self) -> u64 {
         *self.generation
-    }
-}
-
-/// The map's hasher: its keys are hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct Keyed(u64);
-
-impl Hasher for Keyed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u128(&mut self, hash: u128) {
-        #[allow(clippy::cast_possible_truncation, reason = "half of a uniform hash is one")]
-        let low = hash as u64;
-        self.0 = low;
     }
 }
 

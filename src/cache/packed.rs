@@ -5,6 +5,9 @@
 //! number of its shape, its later times are kept as distances from the first. Reading is total: bytes that
 //! do not parse (there are none) read as a record that does not decode, which denies.
 
+use smallvec::SmallVec;
+
+use super::bytes::{Reader, signed, unsigned};
 use crate::consent::window::Window;
 use crate::consent::{ContactWindow, Full, Grant, Identities, Vocabulary, Voice};
 use crate::time::Timestamp;
@@ -71,7 +74,7 @@ pub fn pack(change: &Change, words: &Vocabulary) -> Result<Vec<u8>, Full> {
     }
     unsigned(&mut out, change.grants.len() as u64);
     for grant in &change.grants {
-        pack_grant(&mut out, grant, words.shape(grant.shape.clone())?);
+        pack_grant(&mut out, grant, words.shape(&grant.shape)?);
     }
     Ok(out)
 }
@@ -87,13 +90,13 @@ fn pack_grant(out: &mut Vec<u8>, grant: &GrantLine, shape: u32) {
     }
 }
 
-/// The entry with this part in the place of an older one of the same partition and spelling; `None` if
+/// Writes the entry with this part in the place of an older one of the same partition and spelling; false if
 /// what is there is as late or later.
-pub fn replace(entry: &[u8], part: &Part) -> Option<Box<[u8]>> {
-    let mut parts: Vec<_> = Parts(entry).collect();
+pub fn replace(entry: &[u8], part: &Part, out: &mut Vec<u8>) -> bool {
+    let mut parts: SmallVec<[_; 2]> = Parts(entry).collect();
     let same = parts.iter().position(|old| old.partition == part.partition && old.raw == part.raw);
     match same.map(|index| parts.remove(index)) {
-        Some(old) if old.offset >= part.offset => return None,
+        Some(old) if old.offset >= part.offset => return false,
         Some(_) | None => {}
     }
     let (kind, state) = match &part.body {
@@ -104,18 +107,17 @@ pub fn replace(entry: &[u8], part: &Part) -> Option<Box<[u8]>> {
     let new = Seen { kind, raw: part.raw, partition: part.partition, offset: part.offset, state };
     let at = parts.partition_point(|old| (old.partition, old.offset) < (new.partition, new.offset));
     parts.insert(at, new);
-    let mut out = Vec::with_capacity(entry.len() + state.len() + 24);
     for part in &parts {
         out.push(part.kind | if part.raw == 0 { 0 } else { HAS_RAW });
         if part.raw != 0 {
             out.extend(part.raw.to_le_bytes());
         }
-        signed(&mut out, i64::from(part.partition));
-        signed(&mut out, part.offset);
-        unsigned(&mut out, part.state.len() as u64);
+        signed(out, i64::from(part.partition));
+        signed(out, part.offset);
+        unsigned(out, part.state.len() as u64);
         out.extend(part.state);
     }
-    Some(out.into_boxed_slice())
+    true
 }
 
 /// What an entry counts as.
@@ -143,107 +145,63 @@ pub fn version(entry: &[u8], part: &Part) -> Option<i64> {
 
 /// Adds an entry's voices to the identities of a record.
 pub fn unpack(entry: &[u8], into: &mut Identities) {
-    let tally = census(entry);
-    if tally.conflicted {
-        return into.conflicted();
+    let mut parts = Parts(entry);
+    match parts.next() {
+        // Nearly always there is one.
+        Some(only) if parts.0.is_empty() => into.known(|identities| only.speak(identities)),
+        Some(_) | None if census(entry).conflicted => into.conflicted(),
+        Some(_) | None => into.known(|identities| Parts(entry).for_each(|part| part.speak(identities))),
     }
-    into.known(|identities| {
-        for part in Parts(entry).filter(|part| part.kind != ERASED) {
-            let voice = Voice::at(part.partition, part.offset);
-            let said = if part.kind == STATE { voice_of(part.state, &voice, identities) } else { None };
-            if said.is_none() {
-                let mut denied = voice;
-                denied.invalid = true;
-                identities.voice(denied, std::iter::empty(), std::iter::empty());
-            }
-        }
-    });
 }
 
-fn voice_of(state: &[u8], voice: &Voice, into: &mut Identities) -> Option<()> {
+/// Reads a state; `None` if it does not parse.
+fn voice_of(
+    state: &[u8],
+    voice: &mut Voice,
+    grants: &mut Vec<Grant>,
+    windows: &mut Vec<ContactWindow>,
+) -> Option<()> {
     let mut state = Reader(state);
     let flags = state.byte()?;
+    voice.restricted = flags & RESTRICTED != 0;
+    voice.gpc = flags & GPC != 0;
     if flags & HAS_VERSION != 0 {
         state.signed()?;
     }
-    let zone = if flags & HAS_ZONE == 0 { None } else { Some(u32::try_from(state.unsigned()?).ok()?) };
+    if flags & HAS_ZONE != 0 {
+        voice.zone = Some(u32::try_from(state.unsigned()?).ok()?);
+    }
     let window_count = if flags & HAS_WINDOWS == 0 { 0 } else { state.unsigned()? };
-    let windows = Windows { state, left: window_count };
-    let mut state = windows.clone().past()?;
-    let grant_count = state.unsigned()?;
-    let grants = Grants { state, left: grant_count };
-    grants.clone().past()?;
-    let mut voice = voice.clone();
-    voice.restricted = flags & RESTRICTED != 0;
-    voice.gpc = flags & GPC != 0;
-    voice.zone = zone;
-    into.voice(voice, grants, windows);
+    for _ in 0..window_count {
+        windows.push(window_of(&mut state)?);
+    }
+    for _ in 0..state.unsigned()? {
+        grants.push(grant_of(&mut state)?);
+    }
     Some(())
 }
 
-#[derive(Clone)]
-struct Windows<'a> {
-    state: Reader<'a>,
-    left: u64,
+fn window_of(state: &mut Reader<'_>) -> Option<ContactWindow> {
+    let channel = u32::try_from(state.unsigned()?).ok()?;
+    let days = state.byte()?;
+    let from_min = u16::try_from(state.unsigned()?).ok()?;
+    let to_min = u16::try_from(state.unsigned()?).ok()?;
+    let window = (days != 0).then_some(Window { days, from_min, to_min });
+    Some(ContactWindow { channel, window })
 }
 
-impl<'a> Windows<'a> {
-    /// What follows the windows; `None` if one does not parse.
-    fn past(mut self) -> Option<Reader<'a>> {
-        while self.left > 0 {
-            self.next()?;
+fn grant_of(state: &mut Reader<'_>) -> Option<Grant> {
+    let head = state.unsigned()?;
+    let mut base = 0_i64;
+    let mut time = |bit: u64| -> Option<Option<Timestamp>> {
+        if head & bit == 0 {
+            return Some(None);
         }
-        Some(self.state)
-    }
-}
-
-impl Iterator for Windows<'_> {
-    type Item = ContactWindow;
-
-    fn next(&mut self) -> Option<ContactWindow> {
-        self.left = self.left.checked_sub(1)?;
-        let channel = u32::try_from(self.state.unsigned()?).ok()?;
-        let days = self.state.byte()?;
-        let from_min = u16::try_from(self.state.unsigned()?).ok()?;
-        let to_min = u16::try_from(self.state.unsigned()?).ok()?;
-        let window = (days != 0).then_some(Window { days, from_min, to_min });
-        Some(ContactWindow { channel, window })
-    }
-}
-
-#[derive(Clone)]
-struct Grants<'a> {
-    state: Reader<'a>,
-    left: u64,
-}
-
-impl Grants<'_> {
-    /// `None` if a grant does not parse.
-    fn past(mut self) -> Option<()> {
-        while self.left > 0 {
-            self.next()?;
-        }
-        Some(())
-    }
-}
-
-impl Iterator for Grants<'_> {
-    type Item = Grant;
-
-    fn next(&mut self) -> Option<Grant> {
-        self.left = self.left.checked_sub(1)?;
-        let head = self.state.unsigned()?;
-        let mut base = 0_i64;
-        let mut time = |bit: u64| -> Option<Option<Timestamp>> {
-            if head & bit == 0 {
-                return Some(None);
-            }
-            base = base.wrapping_add(self.state.signed()?);
-            Some(Some(Timestamp(base)))
-        };
-        let (given_at, confirmed_at, valid_until) = (time(1)?, time(2)?, time(4)?);
-        Some(Grant { shape: u32::try_from(head >> 3).ok()?, given_at, confirmed_at, valid_until })
-    }
+        base = base.wrapping_add(state.signed()?);
+        Some(Some(Timestamp(base)))
+    };
+    let (given_at, confirmed_at, valid_until) = (time(1)?, time(2)?, time(4)?);
+    Some(Grant { shape: u32::try_from(head >> 3).ok()?, given_at, confirmed_at, valid_until })
 }
 
 /// A part as it stands in an entry.
@@ -253,6 +211,18 @@ struct Seen<'a> {
     partition: i32,
     offset: i64,
     state: &'a [u8],
+}
+
+impl Seen<'_> {
+    /// Adds what it says; bytes that do not parse deny.
+    fn speak(&self, into: &mut Identities) {
+        if self.kind == ERASED {
+            return;
+        }
+        into.voice(Voice::at(self.partition, self.offset), |voice, grants, windows| {
+            if self.kind == STATE { voice_of(self.state, voice, grants, windows) } else { None }
+        });
+    }
 }
 
 /// The parts of an entry.
@@ -274,77 +244,24 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-#[derive(Clone)]
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1)?.first().copied()
-    }
-
-    fn unsigned(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn signed(&mut self) -> Option<i64> {
-        let zigzag = self.unsigned()?;
-        Some((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
-    }
-}
-
-fn unsigned(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number.to_le_bytes().first().map_or(0, |low| low | 0x80));
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes().first().copied().unwrap_or(0));
-}
-
-fn signed(out: &mut Vec<u8>, number: i64) {
-    unsigned(out, (number << 1 ^ number >> 63).cast_unsigned());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn integers_come_back() {
-        for number in [0, 1, -1, 63, -64, 64, 1_777_629_600_000, i64::MAX, i64::MIN] {
-            let mut bytes = Vec::new();
-            signed(&mut bytes, number);
-            assert_eq!(Reader(&bytes).signed(), Some(number));
-        }
-        assert_eq!(Reader(&[0x80; 11]).unsigned(), None);
-        assert_eq!(Reader(&[0x80]).unsigned(), None);
-    }
 
     #[test]
     fn bytes_that_do_not_parse_deny() {
         let words = Vocabulary::default();
         let state = pack(&Change::default(), &words).unwrap();
         let part = Part { raw: 0, partition: 1, offset: 2, body: Body::State(vec![HAS_ZONE]) };
-        let entry = replace(&[], &part).unwrap();
+        let mut entry = Vec::new();
+        assert!(replace(&[], &part, &mut entry));
         let mut identities = Identities::default();
         unpack(&entry, &mut identities);
         let voices = identities.voices(identities.found().first().unwrap());
         assert!(voices.len() == 1 && voices.iter().all(|voice| voice.invalid));
         let part = Part { raw: 9, partition: 0, offset: 7, body: Body::State(state) };
-        let entry = replace(&entry, &part).unwrap();
-        assert_eq!(Parts(&entry).map(|part| part.partition).collect::<Vec<_>>(), [0, 1]);
+        let mut both = Vec::new();
+        assert!(replace(&entry, &part, &mut both) && !replace(&both, &part, &mut Vec::new()));
+        assert_eq!(Parts(&both).map(|part| part.partition).collect::<Vec<_>>(), [0, 1]);
     }
 }

@@ -81,16 +81,19 @@ impl Identities {
         self.found.push(if voices.is_empty() { Found::Unknown } else { Found::Voices(voices) });
     }
 
-    /// Adds a voice to the identity being added.
+    /// Adds a voice to the identity being added; `say` fills in what it says. Where that cannot be read, it is
+    /// invalid and says nothing else.
     pub fn voice(
         &mut self,
         mut voice: Voice,
-        grants: impl Iterator<Item = Grant>,
-        windows: impl Iterator<Item = ContactWindow>,
+        say: impl FnOnce(&mut Voice, &mut Vec<Grant>, &mut Vec<ContactWindow>) -> Option<()>,
     ) {
         let (grant, window) = (self.grants.len(), self.windows.len());
-        self.grants.extend(grants);
-        self.windows.extend(windows);
+        if say(&mut voice, &mut self.grants, &mut self.windows).is_none() {
+            self.grants.truncate(grant);
+            self.windows.truncate(window);
+            voice = Voice { invalid: true, ..Voice::at(voice.partition, voice.offset) };
+        }
         voice.grants = grant..self.grants.len();
         voice.windows = window..self.windows.len();
         self.voices.push(voice);

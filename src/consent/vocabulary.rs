@@ -52,7 +52,7 @@ impl Default for Vocabulary {
     fn default() -> Self {
         let channels = Interner::new(MAX_CHANNELS);
         // Number 0 is the channel that stands for any.
-        let _ = channels.number("".into());
+        let _ = channels.number(&"".into());
         Self {
             shapes: Interner::new(MAX_SHAPES),
             channels,
@@ -64,7 +64,7 @@ impl Default for Vocabulary {
 
 impl Vocabulary {
     /// The number of a shape.
-    pub fn shape(&self, shape: Shape) -> Result<u32, Full> {
+    pub fn shape(&self, shape: &Shape) -> Result<u32, Full> {
         self.shapes.number(shape)
     }
 
@@ -81,7 +81,7 @@ impl Vocabulary {
     /// The number of a contact window's channel; 0 for `*` and for none.
     pub fn channel(&self, channel: &str) -> Result<u32, Full> {
         let folded = super::grant::fold(channel);
-        if folded.is_empty() || folded == "*" { Ok(0) } else { self.channels.number(folded.into()) }
+        if folded.is_empty() || folded == "*" { Ok(0) } else { self.channels.number(&folded.into()) }
     }
 
     /// Whether the channel with this number is `folded`.
@@ -91,10 +91,17 @@ impl Vocabulary {
 
     /// The number of an IANA time zone; `None` if there is no such zone.
     pub fn zone(&self, name: &str) -> Result<Option<ZoneId>, Full> {
+        // Most people name none, and whoever does names it as the database does.
+        if name.is_empty() {
+            return Ok(None);
+        }
+        if let Some(number) = self.zone_names.known(&name.into()) {
+            return Ok(Some(number));
+        }
         let Some(zone) = super::window::zone(name) else { return Ok(None) };
         let name = zone.iana_name().unwrap_or(name);
         self.zone_names
-            .number_with(name.into(), |number| {
+            .number_with(&name.into(), |number| {
                 while self.zones.count() <= number {
                     self.zones.push(zone.clone());
                 }
@@ -136,20 +143,20 @@ impl Word for Shape {
     }
 }
 
-impl<T: Word + Eq + Hash> Interner<T> {
+impl<T: Word + Clone + Eq + Hash> Interner<T> {
     fn new(max: usize) -> Self {
         let room = AtomicUsize::new(MAX_BYTES);
         Self { words: boxcar::Vec::new(), numbers: Mutex::new(HashMap::new()), max, room }
     }
 
-    fn number(&self, word: T) -> Result<u32, Full> {
+    fn number(&self, word: &T) -> Result<u32, Full> {
         self.number_with(word, |_| {})
     }
 
     /// The word's number; a new one is announced to `first` before anybody can learn it.
-    fn number_with(&self, word: T, first: impl FnOnce(usize)) -> Result<u32, Full> {
+    fn number_with(&self, word: &T, first: impl FnOnce(usize)) -> Result<u32, Full> {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(number) = numbers.get(&word) {
+        if let Some(number) = numbers.get(word) {
             return Ok(*number);
         }
         let left = self.room.load(Ordering::Relaxed).checked_sub(word.bytes()).ok_or(Full)?;
@@ -158,12 +165,17 @@ impl<T: Word + Eq + Hash> Interner<T> {
         }
         // Only changed here, under the lock.
         self.room.store(left, Ordering::Relaxed);
-        let word = Arc::new(word);
+        let word = Arc::new(word.clone());
         let index = self.words.push(Arc::clone(&word));
         first(index);
         let number = u32::try_from(index).map_err(|_| Full)?;
         numbers.insert(word, number);
         Ok(number)
+    }
+
+    /// The number of a word that has one.
+    fn known(&self, word: &T) -> Option<u32> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).get(word).copied()
     }
 
     fn at(&self, number: u32) -> Option<&T> {
@@ -178,7 +190,7 @@ mod tests {
     #[test]
     fn a_word_keeps_its_number_and_a_bound_holds() {
         let interner = Interner::<Box<str>>::new(2);
-        let number = |word: &str| interner.number(word.into());
+        let number = |word: &str| interner.number(&word.into());
         assert_eq!((number("a"), number("b"), number("a")), (Ok(0), Ok(1), Ok(0)));
         assert_eq!((number("c"), number("b")), (Err(Full), Ok(1)));
     }
@@ -188,11 +200,11 @@ mod tests {
         let interner = Interner::<Box<str>>::new(10);
         let half = MAX_BYTES / 2;
         let word = |letter: &str, length| letter.repeat(length).into_boxed_str();
-        assert_eq!(interner.number(word("a", half)), Ok(0));
-        assert_eq!(interner.number(word("b", half + 1)), Err(Full));
-        assert_eq!(interner.number(word("b", half)), Ok(1));
-        assert_eq!(interner.number(word("c", 1)), Err(Full));
-        assert_eq!(interner.number(word("a", half)), Ok(0), "what is known stays known");
+        assert_eq!(interner.number(&word("a", half)), Ok(0));
+        assert_eq!(interner.number(&word("b", half + 1)), Err(Full));
+        assert_eq!(interner.number(&word("b", half)), Ok(1));
+        assert_eq!(interner.number(&word("c", 1)), Err(Full));
+        assert_eq!(interner.number(&word("a", half)), Ok(0), "what is known stays known");
     }
 
     #[test]

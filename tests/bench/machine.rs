@@ -27,6 +27,17 @@ pub fn used(pid: u32) -> Used {
     Used { cpu, peak_bytes: status(pid, "VmHWM:") }
 }
 
+/// What this process has resident now, in bytes.
+pub fn resident() -> u64 {
+    status(std::process::id(), "VmRSS:")
+}
+
+/// The CPU time that the calling thread has used (`proc_pid_schedstat`: nanoseconds on the processor).
+pub fn thread_cpu() -> Duration {
+    let spent = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells a thread's time");
+    Duration::from_nanos(spent.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("nanoseconds"))
+}
+
 fn status(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of memory");

@@ -12,6 +12,7 @@
     reason = "a measurement that cannot go on says why and ends"
 )]
 
+mod cache;
 mod copy_loop;
 mod decide;
 mod end_to_end;
@@ -65,6 +66,11 @@ enum What {
     /// The loop of `decide`.
     #[command(hide = true)]
     DecideLoop(decide::Options),
+    /// Memory a subject, and how fast the cache is filled and asked, without Kafka.
+    Cache(cache::Options),
+    /// One row of `cache`.
+    #[command(hide = true)]
+    CacheRow(cache::Options),
     /// The yardstick itself: copies a topic in transactions, without end.
     #[command(hide = true)]
     CopyLoop(copy_loop::Options),
@@ -76,6 +82,8 @@ fn main() {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
         What::Decide(options) => decide::run(&options).print(command.output),
         What::DecideLoop(options) => decide::run_loop(&options),
+        What::Cache(options) => cache::run(&options).print(command.output),
+        What::CacheRow(options) => cache::run_row(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }
 }
