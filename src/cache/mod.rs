@@ -10,6 +10,7 @@
 mod bytes;
 mod packed;
 pub mod settings;
+pub mod snapshot;
 mod store;
 mod table;
 
@@ -147,6 +148,19 @@ impl Cache {
             self.count(before, after);
         }
         Applied { version_regressed, vocabulary_full }
+    }
+
+    /// Puts an entry back that a snapshot has kept, into a cache that does not have it.
+    fn restore(&self, key: u128, bytes: &[u8]) {
+        let stored = self.store.update(key, |_, new| {
+            new.extend(bytes);
+            true
+        });
+        if stored.is_err() {
+            self.is_full.store(true, Ordering::Relaxed);
+        }
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.count(packed::Tally::default(), packed::census(bytes));
     }
 
     /// Forgets everything and waits for readers to finish: what they hold is no longer the truth.

@@ -25,6 +25,9 @@ const HAS_VERSION: u8 = 1 << 2;
 const HAS_ZONE: u8 = 1 << 3;
 const HAS_WINDOWS: u8 = 1 << 4;
 
+/// The bits of a grant's first number that say which times follow.
+const TIMES: u64 = 0b111;
+
 /// What one partition says of one spelling of the key.
 pub struct Part {
     pub raw: u64,
@@ -107,17 +110,63 @@ pub fn replace(entry: &[u8], part: &Part, out: &mut Vec<u8>) -> bool {
     let new = Seen { kind, raw: part.raw, partition: part.partition, offset: part.offset, state };
     let at = parts.partition_point(|old| (old.partition, old.offset) < (new.partition, new.offset));
     parts.insert(at, new);
-    for part in &parts {
-        out.push(part.kind | if part.raw == 0 { 0 } else { HAS_RAW });
-        if part.raw != 0 {
-            out.extend(part.raw.to_le_bytes());
-        }
-        signed(out, i64::from(part.partition));
-        signed(out, part.offset);
-        unsigned(out, part.state.len() as u64);
-        out.extend(part.state);
-    }
+    parts.iter().for_each(|part| part.write(out));
     true
+}
+
+/// The numbers that words have from now on, by those that they had.
+pub struct Numbers {
+    pub shapes: Vec<u32>,
+    pub channels: Vec<u32>,
+    pub zones: Vec<u32>,
+}
+
+/// Writes an entry whose words have other numbers; `None` if it does not parse, or knows a word that has none.
+pub fn renumber(entry: &[u8], numbers: &Numbers, out: &mut Vec<u8>) -> Option<()> {
+    let mut state = Vec::new();
+    for mut part in Parts(entry) {
+        state.clear();
+        if part.kind == STATE {
+            renumber_state(part.state, numbers, &mut state)?;
+            part.state = &state;
+        }
+        part.write(out);
+    }
+    Some(())
+}
+
+fn renumber_state(state: &[u8], numbers: &Numbers, out: &mut Vec<u8>) -> Option<()> {
+    let new = |numbers: &[u32], old: u64| numbers.get(usize::try_from(old).ok()?).copied().map(u64::from);
+    let mut state = Reader(state);
+    let flags = state.byte()?;
+    out.push(flags);
+    if flags & HAS_VERSION != 0 {
+        signed(out, state.signed()?);
+    }
+    if flags & HAS_ZONE != 0 {
+        unsigned(out, new(&numbers.zones, state.unsigned()?)?);
+    }
+    if flags & HAS_WINDOWS != 0 {
+        let count = state.unsigned()?;
+        unsigned(out, count);
+        for _ in 0..count {
+            unsigned(out, new(&numbers.channels, state.unsigned()?)?);
+            out.push(state.byte()?);
+            unsigned(out, state.unsigned()?);
+            unsigned(out, state.unsigned()?);
+        }
+    }
+    let count = state.unsigned()?;
+    unsigned(out, count);
+    for _ in 0..count {
+        let head = state.unsigned()?;
+        let times = head & TIMES;
+        unsigned(out, new(&numbers.shapes, head >> 3)? << 3 | times);
+        for _ in 0..times.count_ones() {
+            signed(out, state.signed()?);
+        }
+    }
+    Some(())
 }
 
 /// What an entry counts as.
@@ -214,6 +263,17 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(self.kind | if self.raw == 0 { 0 } else { HAS_RAW });
+        if self.raw != 0 {
+            out.extend(self.raw.to_le_bytes());
+        }
+        signed(out, i64::from(self.partition));
+        signed(out, self.offset);
+        unsigned(out, self.state.len() as u64);
+        out.extend(self.state);
+    }
+
     /// Adds what it says; bytes that do not parse deny.
     fn speak(&self, into: &mut Identities) {
         if self.kind == ERASED {

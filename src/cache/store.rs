@@ -99,13 +99,11 @@ impl Store {
     }
 
     /// How many shards there are.
-    #[cfg(test)]
     pub const fn shards(&self) -> usize {
         SHARDS
     }
 
     /// Shows every entry of a shard, as it is at one moment.
-    #[cfg(test)]
     pub fn visit(&self, number: usize, mut see: impl FnMut(u128, &[u8])) {
         let Some(shard) = self.read(number) else { return };
         for place in shard.places.places() {

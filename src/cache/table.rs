@@ -60,7 +60,6 @@ impl Table {
     }
 
     /// Every place.
-    #[cfg(test)]
     pub fn places(&self) -> impl Iterator<Item = Place> {
         self.slots.iter().filter(|slot| **slot != EMPTY).map(|slot| place(*slot))
     }

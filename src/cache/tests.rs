@@ -10,7 +10,7 @@ fn cache() -> Cache {
     Cache::new(CacheSettings { max_subjects: 2, max_grants: 9 }, &[7; 16])
 }
 
-fn change(version: i64, purposes: &[&str]) -> Change {
+pub fn change(version: i64, purposes: &[&str]) -> Change {
     let grant = |purpose: &&str| GrantLine {
         shape: Shape {
             purpose: (*purpose).into(),
@@ -37,7 +37,7 @@ fn change(version: i64, purposes: &[&str]) -> Change {
     }
 }
 
-fn look(cache: &Cache, key: (&str, &str)) -> Identities {
+pub fn look(cache: &Cache, key: (&str, &str)) -> Identities {
     let mut identities = Identities::default();
     cache.view().find(cache.subject(key.0, key.1), &mut identities);
     identities

@@ -21,6 +21,11 @@ macro_rules! words {
             pub fn read(word: &str) -> Self {
                 match word { $($word => Self::$variant,)* _ => Self::$other }
             }
+
+            /// The word that reads as this; empty for any other.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* Self::$other => "" }
+            }
         }
     };
 }

@@ -84,6 +84,11 @@ impl Vocabulary {
         if folded.is_empty() || folded == "*" { Ok(0) } else { self.channels.number(&folded.into()) }
     }
 
+    /// The channel with this number, folded; number 0 stands for any and is empty.
+    pub fn channel_at(&self, number: u32) -> Option<&str> {
+        self.channels.at(number).map(|word| &**word)
+    }
+
     /// Whether the channel with this number is `folded`.
     pub fn channel_is(&self, number: u32, folded: &str) -> bool {
         number != 0 && self.channels.at(number).is_some_and(|word| &**word == folded)
@@ -107,6 +112,11 @@ impl Vocabulary {
                 }
             })
             .map(Some)
+    }
+
+    /// The name of the time zone with this number.
+    pub fn zone_name_at(&self, number: ZoneId) -> Option<&str> {
+        self.zone_names.at(number).map(|name| &**name)
     }
 
     /// The time zone with this number.

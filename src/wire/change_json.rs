@@ -5,11 +5,12 @@
 //! Neither does what JSON's grammar allows and readers disagree about, wherever it stands: a number that no
 //! double holds, a string with half a surrogate pair, more than 127 levels.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
+use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::change::{Change, GrantLine, Undecodable, check_grants, is_same_subject};
@@ -21,9 +22,7 @@ use crate::time::Timestamp;
 /// Decodes the record of the subject that `key` (type and raw value) names.
 pub fn decode(value: &[u8], key: (&str, &str), max_grants: usize) -> Result<Change, Undecodable> {
     let text = std::str::from_utf8(value).map_err(|_| Undecodable::Malformed)?;
-    let mut names = serde_json::Deserializer::from_str(text);
-    Unique.deserialize(&mut names).map_err(|_| Undecodable::Malformed)?;
-    let Object(written): Object<Written> = serde_json::from_str(text).map_err(|error| {
+    let Object(written): Object<Written<'_>> = serde_json::from_str(text).map_err(|error| {
         if error.to_string().starts_with(UNREADABLE_TIME) {
             Undecodable::Time
         } else {
@@ -42,13 +41,13 @@ pub fn decode(value: &[u8], key: (&str, &str), max_grants: usize) -> Result<Chan
         version: written.version,
         restricted: written.restricted.unwrap_or_default(),
         gpc: signals.gpc.unwrap_or_default(),
-        time_zone: contact.time_zone.0,
+        time_zone: contact.time_zone.0.into_owned(),
         windows: contact.windows.unwrap_or_default().into_iter().map(window).collect(),
         grants,
     })
 }
 
-fn grant(Object(written): Object<WrittenGrant>) -> GrantLine {
+fn grant(Object(written): Object<WrittenGrant<'_>>) -> GrantLine {
     let basis = if written.basis.0.is_empty() { Basis::Consent } else { Basis::read(&written.basis.0) };
     GrantLine {
         shape: Shape {
@@ -65,76 +64,92 @@ fn grant(Object(written): Object<WrittenGrant>) -> GrantLine {
     }
 }
 
-fn window(Object(written): Object<WrittenWindow>) -> (String, Option<Window>) {
+fn window(Object(written): Object<WrittenWindow<'_>>) -> (String, Option<Window>) {
     let window = Window::read(written.days.as_deref(), &written.from.0, &written.to.0);
-    (written.channel.0, window)
+    (written.channel.0.into_owned(), window)
 }
 
 #[derive(Deserialize)]
-struct Written {
-    subject: Option<Object<WrittenSubject>>,
+struct Written<'v> {
+    #[serde(borrow)]
+    subject: Option<Object<WrittenSubject<'v>>>,
     version: Option<i64>,
     #[serde(default, rename = "updated_at")]
     _updated_at: Time,
-    #[serde(default, rename = "jurisdiction")]
-    _jurisdiction: Word,
-    grants: Option<Vec<Object<WrittenGrant>>>,
-    contact: Option<Object<WrittenContact>>,
-    signals: Option<Object<WrittenSignals>>,
+    #[serde(borrow, default, rename = "jurisdiction")]
+    _jurisdiction: Word<'v>,
+    #[serde(borrow)]
+    grants: Option<Vec<Object<WrittenGrant<'v>>>>,
+    #[serde(borrow)]
+    contact: Option<Object<WrittenContact<'v>>>,
+    #[serde(borrow)]
+    signals: Option<Object<WrittenSignals<'v>>>,
     restricted: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
-struct WrittenSubject {
-    #[serde(rename = "type")]
-    kind: Word,
-    value: Word,
+struct WrittenSubject<'v> {
+    #[serde(borrow, rename = "type")]
+    kind: Word<'v>,
+    #[serde(borrow)]
+    value: Word<'v>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct WrittenGrant {
-    purpose: Word,
-    channel: Word,
-    recipient: Word,
-    status: Word,
-    basis: Word,
+struct WrittenGrant<'v> {
+    #[serde(borrow)]
+    purpose: Word<'v>,
+    #[serde(borrow)]
+    channel: Word<'v>,
+    #[serde(borrow)]
+    recipient: Word<'v>,
+    #[serde(borrow)]
+    status: Word<'v>,
+    #[serde(borrow)]
+    basis: Word<'v>,
     given_at: Time,
     confirmed_at: Time,
     valid_until: Time,
-    level: Word,
-    #[serde(rename = "notice")]
-    _notice: Word,
-    #[serde(rename = "source")]
-    _source: Word,
+    #[serde(borrow)]
+    level: Word<'v>,
+    #[serde(borrow, rename = "notice")]
+    _notice: Word<'v>,
+    #[serde(borrow, rename = "source")]
+    _source: Word<'v>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct WrittenContact {
-    time_zone: Word,
-    windows: Option<Vec<Object<WrittenWindow>>>,
+struct WrittenContact<'v> {
+    #[serde(borrow)]
+    time_zone: Word<'v>,
+    #[serde(borrow)]
+    windows: Option<Vec<Object<WrittenWindow<'v>>>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct WrittenWindow {
-    channel: Word,
+struct WrittenWindow<'v> {
+    #[serde(borrow)]
+    channel: Word<'v>,
     days: Option<Vec<String>>,
-    from: Word,
-    to: Word,
+    #[serde(borrow)]
+    from: Word<'v>,
+    #[serde(borrow)]
+    to: Word<'v>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct WrittenSignals {
+struct WrittenSignals<'v> {
     gpc: Option<bool>,
-    #[serde(rename = "gpp")]
-    _gpp: Word,
-    #[serde(rename = "tcf")]
-    _tcf: Word,
+    #[serde(borrow, rename = "gpp")]
+    _gpp: Word<'v>,
+    #[serde(borrow, rename = "tcf")]
+    _tcf: Word<'v>,
 }
 
 /// An object and nothing else: a derived struct alone would take a list of its fields too.
@@ -151,20 +166,94 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+                T::deserialize(Members(members)).map(Object)
             }
         }
         from.deserialize_map(Read(PhantomData))
     }
 }
 
-/// Text; null is empty.
-#[derive(Default)]
-struct Word(String);
+/// The members of an object, no name twice. What its struct does not know is walked and forgotten.
+struct Members<A>(A);
 
-impl<'de> Deserialize<'de> for Word {
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for Members<A> {
+    type Error = A::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_map(self.0)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_map(Known { members: self.0, known, names: Names::default() })
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The members whose names a struct knows.
+struct Known<'de, A> {
+    members: A,
+    known: &'static [&'static str],
+    names: Names<'de>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Known<'de, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        while let Some(name) = self.members.next_key_seed(Name)? {
+            let known = self.known.iter().find(|known| **known == name);
+            if !self.names.insert(name) {
+                return Err(A::Error::custom("one name twice"));
+            }
+            match known {
+                Some(known) => return seed.deserialize(StrDeserializer::new(known)).map(Some),
+                None => self.members.next_value_seed(Unique)?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.members.next_value_seed(seed)
+    }
+}
+
+/// Text, borrowed where it has no escapes; null is empty.
+#[derive(Default)]
+struct Word<'v>(Cow<'v, str>);
+
+impl<'de: 'v, 'v> Deserialize<'de> for Word<'v> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Option::deserialize(from).map(|text| Self(text.unwrap_or_default()))
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Word<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+            fn visit_none<E>(self) -> Result<Word<'de>, E> {
+                Ok(Word::default())
+            }
+            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Word<'de>, D::Error> {
+                from.deserialize_str(self)
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Owned(text.to_owned())))
+            }
+        }
+        from.deserialize_option(Read)
     }
 }
 
@@ -300,6 +389,11 @@ mod tests {
         for bad in [
             r#""x":1,"x":1"#,
             r#""x":{"y":[{"z":1,"z":2}]}"#,
+            r#""version":1,"version":1"#,
+            r#""grants":[{"purpose":"p","level":"a","level":"a"}]"#,
+            r#""grants":[{"purpose":"p","x":{"y":1,"\u0079":1}}]"#,
+            r#""x":1e999"#,
+            r#""x":"\ud800""#,
             r#""restricted":"yes""#,
             r#""restricted":1"#,
             r#""version":"7""#,
