@@ -18,6 +18,7 @@ mod end_to_end;
 mod follow;
 mod load;
 mod machine;
+mod proxy;
 mod table;
 
 // The broker and the clients that the tests bring along.
