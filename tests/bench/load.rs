@@ -24,7 +24,7 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// A producer for this broker.
+    /// A producer for this broker, of large batches.
     pub fn new(address: &str) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", address).set("broker.address.family", "v4");
@@ -106,6 +106,15 @@ impl Load {
     pub fn write_consents(&self, bulk: &Bulk, topic: &str) {
         for subject in 0..self.subjects {
             let (key, value) = self.consent(subject);
+            bulk.send(topic, &key, value.as_bytes());
+        }
+        bulk.flush();
+    }
+
+    /// Writes everybody's consent, as [`Load::consent_with`] has it.
+    pub fn write_consents_with(&self, bulk: &Bulk, topic: &str, grants: usize) {
+        for subject in 0..self.subjects {
+            let (key, value) = self.consent_with(subject, grants);
             bulk.send(topic, &key, value.as_bytes());
         }
         bulk.flush();

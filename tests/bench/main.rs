@@ -12,6 +12,7 @@
     reason = "a measurement that cannot go on says why and ends"
 )]
 
+mod cold_start;
 mod copy_loop;
 mod decide;
 mod end_to_end;
@@ -19,6 +20,7 @@ mod follow;
 mod load;
 mod machine;
 mod proxy;
+mod running;
 mod table;
 
 // The broker and the clients that the tests bring along.
@@ -63,6 +65,8 @@ enum What {
     EndToEnd(end_to_end::Options),
     /// Instructions and time of a decision, without Kafka, for policies of several sizes.
     Decide(decide::Options),
+    /// From the start of the process until it is ready, with many people in the consent topic.
+    ColdStart(cold_start::Options),
     /// The loop of `decide`.
     #[command(hide = true)]
     DecideLoop(decide::Options),
@@ -76,6 +80,7 @@ fn main() {
     match command.what {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
         What::Decide(options) => decide::run(&options).print(command.output),
+        What::ColdStart(options) => cold_start::run(&options).print(command.output),
         What::DecideLoop(options) => decide::run_loop(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }
