@@ -13,7 +13,7 @@ use crate::jars;
 use crate::load::{Bulk, Load};
 use crate::machine::Used;
 use crate::proxy::{ANY_PORT, Setup};
-use crate::running::Running;
+use crate::running::{Program, Running};
 use crate::table::{Series, Table};
 use crate::topics::Topics;
 
@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Table {
 fn start(address: &str, group: &str, workers: usize) -> Start {
     let setup = Setup { address, group, source: "events", sink: "sink", workers, admin: ANY_PORT };
     let began = Instant::now();
-    let mut running = Running::start(&setup);
+    let mut running = Running::start(Program::Consentry, &setup);
     running.wait_ready();
     let start = Start { took: began.elapsed(), used: running.used() };
     running.stop();

@@ -26,9 +26,21 @@ pub struct Bulk {
 impl Bulk {
     /// A producer for this broker, of large batches.
     pub fn new(address: &str) -> Self {
+        Self::with(address, 20)
+    }
+
+    /// As [`Bulk::new`], for those who mind when a record is sent.
+    pub fn prompt(address: &str) -> Self {
+        Self::with(address, 5)
+    }
+
+    fn with(address: &str, linger_ms: u32) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", address).set("broker.address.family", "v4");
-        config.set("acks", "all").set("partitioner", "murmur2_random").set("linger.ms", "20");
+        config
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", linger_ms.to_string());
         config.set("batch.size", "1000000").set("queue.buffering.max.messages", "200000");
         Self { producer: config.create().expect("a producer") }
     }

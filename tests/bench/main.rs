@@ -16,12 +16,17 @@ mod cold_start;
 mod copy_loop;
 mod decide;
 mod end_to_end;
+mod feed;
 mod follow;
+mod latency;
 mod load;
 mod machine;
 mod proxy;
 mod running;
+mod sink;
+mod site;
 mod table;
+mod workers;
 
 // The broker and the clients that the tests bring along.
 #[path = "../kafka/broker.rs"]
@@ -67,6 +72,10 @@ enum What {
     Decide(decide::Options),
     /// From the start of the process until it is ready, with many people in the consent topic.
     ColdStart(cold_start::Options),
+    /// From append to arrival at half of the rate that Consentry keeps up with, and the copy loop's.
+    Latency(latency::Options),
+    /// Records a second and CPU a record with one, two and four threads.
+    Workers(workers::Options),
     /// The loop of `decide`.
     #[command(hide = true)]
     DecideLoop(decide::Options),
@@ -81,6 +90,8 @@ fn main() {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
         What::Decide(options) => decide::run(&options).print(command.output),
         What::ColdStart(options) => cold_start::run(&options).print(command.output),
+        What::Latency(options) => latency::run(&options).print(command.output),
+        What::Workers(options) => workers::run(&options).print(command.output),
         What::DecideLoop(options) => decide::run_loop(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }

@@ -9,6 +9,9 @@ use serde_json::json;
 /// Where an admin address that nobody asks listens: on a port of the system's choice.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// How long records gather before they are committed, in the copy loop too.
+pub const COMMIT_MS: u32 = 100;
+
 /// What differs from one measurement to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
@@ -33,6 +36,7 @@ pub fn configuration(setup: &Setup<'_>) -> PathBuf {
         "version": 1,
         "instance": "bench",
         "workers": setup.workers,
+        "commit_interval": format!("{COMMIT_MS}ms"),
         "admin": {"listen": setup.admin.to_string()},
         "kafka": {"brokers": [setup.address], "properties": {"broker.address.family": "v4"}},
         "consent": {"topic": "consents"},

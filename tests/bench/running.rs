@@ -1,4 +1,4 @@
-//! A program under measurement while it runs: how long until it is ready, and what it uses.
+//! A program under measurement while it runs: Consentry, or the yardstick on the same topics.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,11 +8,31 @@ use std::time::Duration;
 
 use consentry::time::Instant;
 
+use crate::follow::Progress;
 use crate::machine::{Used, used};
 use crate::proxy::{self, ANY_PORT, Setup};
 use crate::reaper;
 
 const LIMIT: Duration = Duration::from_secs(900);
+
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Reads and writes in transactions, and decides nothing.
+    CopyLoop,
+    /// What is measured.
+    Consentry,
+}
+
+impl Program {
+    /// Its name in a table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CopyLoop => "copy loop",
+            Self::Consentry => "Consentry",
+        }
+    }
+}
 
 /// The running program; ended when dropped.
 pub struct Running {
@@ -21,15 +41,34 @@ pub struct Running {
     admin: SocketAddr,
 }
 
+/// What it took to work off a backlog.
+#[derive(Clone, Copy, Debug)]
+pub struct Drained {
+    /// Records a second, from the first commit to the last.
+    pub a_second: f64,
+    /// CPU time of the whole process for each record.
+    pub cpu_us: f64,
+}
+
 impl Running {
     /// Starts it. Where the admin address has no port, Consentry is given one that nobody listens on.
-    pub fn start(setup: &Setup<'_>) -> Self {
+    pub fn start(program: Program, setup: &Setup<'_>) -> Self {
         let mut setup = *setup;
         if setup.admin == ANY_PORT {
             setup.admin = free_address();
         }
-        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_consentry")));
-        command.arg("run").arg(proxy::configuration(&setup));
+        let command = match program {
+            Program::CopyLoop => {
+                let mut command = Command::new(std::env::current_exe().expect("this program"));
+                command.args(["copy-loop", setup.address, setup.source, setup.sink, setup.group]);
+                command
+            }
+            Program::Consentry => {
+                let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_consentry")));
+                command.arg("run").arg(proxy::configuration(&setup));
+                command
+            }
+        };
         let name = format!("consentry-bench-{}-{}.log", std::process::id(), setup.group);
         let log = std::env::temp_dir().join(name);
         let child = proxy::spawn(command, &log);
@@ -40,6 +79,17 @@ impl Running {
     /// What it has used since it began.
     pub fn used(&self) -> Used {
         used(self.child.id())
+    }
+
+    /// Waits until the group has done so many records: how many of them a second.
+    pub fn drain(&mut self, progress: &Progress, records: u64) -> Drained {
+        let waited = progress.wait(records, LIMIT, || self.lives());
+        let (took, at_first) = waited.unwrap_or_else(|why| panic!("{why}; see `{}`", self.log.display()));
+        let counted = records.saturating_sub(at_first).max(1) as f64;
+        Drained {
+            a_second: counted / took.as_secs_f64().max(0.001),
+            cpu_us: self.used().cpu.as_secs_f64() * 1e6 / records as f64,
+        }
     }
 
     /// Waits until `/ready` answers 200.
