@@ -34,6 +34,11 @@ impl Bulk {
         Self::with(address, 5)
     }
 
+    /// As [`Bulk::new`], without gathering.
+    pub fn at_once(address: &str) -> Self {
+        Self::with(address, 0)
+    }
+
     fn with(address: &str, linger_ms: u32) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", address).set("broker.address.family", "v4");

@@ -26,6 +26,7 @@ mod running;
 mod sink;
 mod site;
 mod table;
+mod withdrawal;
 mod workers;
 
 // The broker and the clients that the tests bring along.
@@ -47,6 +48,8 @@ mod topics;
 #[path = "../kafka/wait.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod wait;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -70,6 +73,8 @@ enum What {
     EndToEnd(end_to_end::Options),
     /// Instructions and time of a decision, without Kafka, for policies of several sizes.
     Decide(decide::Options),
+    /// How soon after a withdrawal nothing more comes out, and how much came out that must not: exit 1 if any.
+    Withdrawal(withdrawal::Options),
     /// From the start of the process until it is ready, with many people in the consent topic.
     ColdStart(cold_start::Options),
     /// From append to arrival at half of the rate that Consentry keeps up with, and the copy loop's.
@@ -84,15 +89,23 @@ enum What {
     CopyLoop(copy_loop::Options),
 }
 
-fn main() {
+fn main() -> ExitCode {
     let command = Command::parse();
     match command.what {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
         What::Decide(options) => decide::run(&options).print(command.output),
         What::ColdStart(options) => cold_start::run(&options).print(command.output),
+        What::Withdrawal(options) => {
+            let (table, leaked) = withdrawal::run(&options);
+            table.print(command.output);
+            if leaked > 0 {
+                return ExitCode::FAILURE;
+            }
+        }
         What::Latency(options) => latency::run(&options).print(command.output),
         What::Workers(options) => workers::run(&options).print(command.output),
         What::DecideLoop(options) => decide::run_loop(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }
+    ExitCode::SUCCESS
 }

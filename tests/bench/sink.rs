@@ -22,7 +22,9 @@ pub const STAMPED: &[(&str, &str)] = &[("message.timestamp.type", "LogAppendTime
 
 /// A record in the sink.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct Arrival<'a> {
+    /// Its key: the person.
+    pub key: &'a [u8],
     /// When it was appended to the source.
     pub appended_ms: i64,
     /// When it was seen here.
@@ -52,7 +54,7 @@ impl Sink {
     }
 
     /// Shows each record, while it `goes_on` and then until no more come.
-    pub fn read(&self, goes_on: impl Fn() -> bool, mut each: impl FnMut(Arrival)) {
+    pub fn read(&self, goes_on: impl Fn() -> bool, mut each: impl FnMut(Arrival<'_>)) {
         let clock = Clock::default();
         let mut last_ms = clock.now().0;
         loop {
@@ -61,7 +63,7 @@ impl Sink {
             match polled {
                 Some(Ok(message)) => {
                     let appended_ms = message.timestamp().to_millis().expect("a timestamp");
-                    each(Arrival { appended_ms, seen_ms });
+                    each(Arrival { key: message.key().unwrap_or_default(), appended_ms, seen_ms });
                     last_ms = seen_ms;
                 }
                 Some(Err(error)) => eprintln!("reader of the sink: {error}"),
