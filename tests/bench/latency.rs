@@ -69,8 +69,7 @@ pub fn run(options: &Options) -> Table {
     let mut pace = None;
     let mut seen = Vec::new();
     for program in [Program::Consentry, Program::CopyLoop] {
-        let name = if program == Program::Consentry { "consentry" } else { "copy" };
-        let lane = site.lane(name, options.partitions);
+        let lane = site.lane(program.word(), options.partitions);
         let (mut running, progress, drained) = site.drain(program, &lane, options.workers);
         let a_second = *pace.get_or_insert(drained.a_second * f64::from(options.load) / 100.0);
         eprintln!(

@@ -18,9 +18,11 @@ mod decide;
 mod end_to_end;
 mod feed;
 mod follow;
+mod growth;
 mod latency;
 mod load;
 mod machine;
+mod plot;
 mod proxy;
 mod running;
 mod sink;
@@ -81,6 +83,8 @@ enum What {
     Latency(latency::Options),
     /// Records a second and CPU a record with one, two and four threads.
     Workers(workers::Options),
+    /// How cost grows with people, routes, grants, bytes and partitions: a table and a plot.
+    Growth(growth::Options),
     /// The loop of `decide`.
     #[command(hide = true)]
     DecideLoop(decide::Options),
@@ -104,6 +108,7 @@ fn main() -> ExitCode {
         }
         What::Latency(options) => latency::run(&options).print(command.output),
         What::Workers(options) => workers::run(&options).print(command.output),
+        What::Growth(options) => growth::run(&options).print(command.output),
         What::DecideLoop(options) => decide::run_loop(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }

@@ -32,6 +32,14 @@ impl Program {
             Self::Consentry => "Consentry",
         }
     }
+
+    /// Its name in those of its topics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CopyLoop => "copy-loop",
+            Self::Consentry => "consentry",
+        }
+    }
 }
 
 /// The running program; ended when dropped.

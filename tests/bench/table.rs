@@ -48,7 +48,11 @@ impl Table {
     }
 
     fn text(&self, machine: &Value) -> String {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Array(all) => all.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
+            value => value.to_string(),
+        };
         let about: Vec<String> = machine
             .as_object()
             .into_iter()
