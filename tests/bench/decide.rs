@@ -21,26 +21,31 @@ use consentry::wire::change::decode_json;
 use serde_json::{Value, json};
 
 use crate::load::Load;
-use crate::table::Table;
+use crate::table::{Series, Table};
+
+/// Bytes of the events that are decided between two looks at the clock.
+const TURN_BYTES: usize = 1_000_000;
+/// When every event occurred.
+const OCCURRED_MS: i64 = 1_780_000_000_000;
 
 /// What is decided.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Bytes of an event.
     #[arg(long, default_value_t = 600)]
-    bytes: usize,
+    pub bytes: usize,
     /// Routes, each with a purpose of its own.
     #[arg(long, default_value_t = 1)]
-    routes: usize,
+    pub routes: usize,
     /// Grants of a subject.
     #[arg(long, default_value_t = 1)]
-    grants: usize,
+    pub grants: usize,
     /// Subjects.
     #[arg(long, default_value_t = 1000)]
-    subjects: u64,
+    pub subjects: u64,
     /// Decisions, each of one record at every route.
     #[arg(long, default_value_t = 2000)]
-    decisions: usize,
+    pub decisions: usize,
 }
 
 /// Measures over policies of several sizes.
@@ -62,15 +67,23 @@ pub fn run(options: &Options) -> Table {
     table
 }
 
-/// How long one record takes, the best of several tries.
+/// How long one record takes: the median of many short turns, few of which another process interrupts.
 pub fn nanoseconds(options: &Options) -> f64 {
     let stage = Stage::new(options);
-    let times = (0..5).map(|_| {
+    let mut judge = stage.judge();
+    let mut events = stage.events.clone();
+    events.truncate((TURN_BYTES / options.bytes).max(1));
+    let turns = (options.decisions * 50).div_ceil(events.len());
+    let time = |turn: usize| {
+        // Off the clock: events of other people, so that all of the cache is asked in the end.
+        for (number, event) in (turn * events.len()..).zip(&mut events) {
+            *event = stage.load.event(number as u64, OCCURRED_MS);
+        }
         let began = Instant::now();
-        stage.decide(options.decisions * 10);
-        began.elapsed().as_secs_f64() * 1e9 / (options.decisions * 10) as f64
-    });
-    times.fold(f64::INFINITY, f64::min)
+        stage.decide(&mut judge, events.iter());
+        began.elapsed().as_secs_f64() * 1e9 / events.len() as f64
+    };
+    Series((0..turns).map(time).collect()).median()
 }
 
 /// How many instructions one record takes; `None` without valgrind.
@@ -97,7 +110,8 @@ fn total(options: &Options, decisions: usize) -> Option<u64> {
 
 /// The loop that is counted.
 pub fn run_loop(options: &Options) {
-    Stage::new(options).decide(options.decisions);
+    let stage = Stage::new(options);
+    stage.decide(&mut stage.judge(), stage.events.iter().cycle().take(options.decisions));
 }
 
 /// A cache, rules and events.
@@ -105,6 +119,7 @@ struct Stage {
     cache: Cache,
     rules: Rules,
     limits: LineLimits,
+    load: Load,
     events: Vec<(String, String)>,
 }
 
@@ -122,15 +137,18 @@ impl Stage {
             let change = decode_json(record.as_bytes(), key, 256).expect("it decodes");
             cache.apply(key, 0, i64::try_from(subject).expect("few"), &Said::State(&change));
         }
-        let events = (0..load.records).map(|number| load.event(number, 1_780_000_000_000)).collect();
-        Self { cache, rules, limits: ready.line.limits, events }
+        let events = (0..load.records).map(|number| load.event(number, OCCURRED_MS)).collect();
+        Self { cache, rules, limits: ready.line.limits, load, events }
     }
 
-    fn decide(&self, decisions: usize) {
-        let mut judge = Judge::new(&self.rules, self.limits.max_record_bytes, self.limits.max_depth);
+    fn judge(&self) -> Judge<'_> {
+        Judge::new(&self.rules, self.limits.max_record_bytes, self.limits.max_depth)
+    }
+
+    fn decide<'a>(&self, judge: &mut Judge<'_>, events: impl Iterator<Item = &'a (String, String)>) {
         let batch = Batch::open(Timestamp(1_780_000_001_000));
         let view = self.cache.view();
-        for (key, value) in self.events.iter().cycle().take(decisions) {
+        for (key, value) in events {
             let record = Record {
                 topic: "events",
                 key: Some(key.as_bytes()),

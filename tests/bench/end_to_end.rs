@@ -2,7 +2,7 @@
 //! bare copy loop on the same input in the same run.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use crate::broker::Broker;
 use crate::follow::Progress;
 use crate::load::{Bulk, Load};
 use crate::machine::{Used, used};
+use crate::proxy::{self, ANY_PORT, Setup};
 use crate::table::{Series, Table};
 use crate::topics::{CONSENT, Topics};
 use crate::{jars, reaper};
@@ -205,7 +206,7 @@ impl Place<'_> {
     }
 
     fn start(&self, who: Who, group: &str, sink: &str) -> Child {
-        let mut command = match who {
+        let command = match who {
             Who::CopyLoop => {
                 let mut command = self.command(&std::env::current_exe().expect("this program"));
                 command.args(["copy-loop", self.address, "events", sink, group]);
@@ -213,43 +214,12 @@ impl Place<'_> {
             }
             Who::Consentry => {
                 let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_consentry")));
-                command.arg("run").arg(self.configuration(group, sink));
+                let (address, workers) = (self.address, self.options.workers);
+                let setup = Setup { address, group, source: "events", sink, workers, admin: ANY_PORT };
+                command.arg("run").arg(proxy::configuration(&setup));
                 command
             }
         };
-        let log = std::fs::File::create(self.log()).expect("a writable temporary directory");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts")
-    }
-
-    fn configuration(&self, group: &str, sink: &str) -> PathBuf {
-        let config = json!({
-            "version": 1,
-            "instance": "bench",
-            "workers": self.options.workers,
-            "admin": {"listen": "127.0.0.1:0"},
-            "kafka": {"brokers": [self.address], "properties": {"broker.address.family": "v4"}},
-            "consent": {"topic": "consents"},
-            "policy": {
-                "purposes": {"analytics": {"description": "Measure how the shop is used"}},
-                "levels": ["anonymous", "pseudonymous", "contact"],
-            },
-            "pipelines": [{
-                "name": "bench",
-                "group": group,
-                "from": {"topics": ["events"]},
-                "subject": [{"type": "user_id", "path": "/user/id"}],
-                "occurred_at": {"path": "/occurred_at"},
-                "fields": [{"path": "/user/email", "level": "contact", "action": "remove"}],
-                "quarantine": {"topic": "quarantine", "create": true},
-                "routes": [{
-                    "name": "analytics",
-                    "require": {"purposes": {"all": ["analytics"]}},
-                    "to": {"kafka": {"topic": sink}},
-                }],
-            }],
-        });
-        let path = std::env::temp_dir().join(format!("consentry-bench-{}-{group}.json", std::process::id()));
-        std::fs::write(&path, config.to_string()).expect("a writable temporary directory");
-        path
+        proxy::spawn(command, &self.log())
     }
 }

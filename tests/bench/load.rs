@@ -5,6 +5,9 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use std::time::Duration;
 
+/// An event with all its fields has no fewer bytes than this.
+const SHORT: usize = 450;
+
 /// What is generated.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -24,11 +27,28 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// A producer for this broker.
+    /// A producer for this broker, of large batches.
     pub fn new(address: &str) -> Self {
+        Self::with(address, 20)
+    }
+
+    /// As [`Bulk::new`], for those who mind when a record is sent.
+    pub fn prompt(address: &str) -> Self {
+        Self::with(address, 5)
+    }
+
+    /// As [`Bulk::new`], without gathering.
+    pub fn at_once(address: &str) -> Self {
+        Self::with(address, 0)
+    }
+
+    fn with(address: &str, linger_ms: u32) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", address).set("broker.address.family", "v4");
-        config.set("acks", "all").set("partitioner", "murmur2_random").set("linger.ms", "20");
+        config
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", linger_ms.to_string());
         config.set("batch.size", "1000000").set("queue.buffering.max.messages", "200000");
         Self { producer: config.create().expect("a producer") }
     }
@@ -80,9 +100,15 @@ impl Load {
     }
 
     /// The n-th event: its person's id, and its value. The three fields that are read stand early, in the
-    /// middle and late.
+    /// middle and late; where less than [`SHORT`] bytes are asked for there is little else.
     pub fn event(&self, number: u64, now_ms: i64) -> (String, String) {
         let subject = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.subjects;
+        if self.bytes < SHORT {
+            let value = format!(
+                r#"{{"user":{{"id":"u-{subject}","email":"u{subject}@example.org"}},"type":"page_view","occurred_at":{now_ms}}}"#
+            );
+            return (format!("u-{subject}"), value);
+        }
         let head = format!(
             r#"{{"event_id":"e-{number:012}","type":"page_view","user":{{"id":"u-{subject}","email":"u{subject}@example.org","segment":"returning"}},"session":{{"id":"s-{:08x}","device":"mobile","os":"android 15"}},"page":{{"url":"https://shop.example/p/{}","title":"Blue running shoes, size 42","referrer":"https://search.example/?q=shoes"}},"items":["#,
             number.wrapping_mul(2_654_435_761) % 0xffff_ffff,
@@ -106,6 +132,15 @@ impl Load {
     pub fn write_consents(&self, bulk: &Bulk, topic: &str) {
         for subject in 0..self.subjects {
             let (key, value) = self.consent(subject);
+            bulk.send(topic, &key, value.as_bytes());
+        }
+        bulk.flush();
+    }
+
+    /// Writes everybody's consent, as [`Load::consent_with`] has it.
+    pub fn write_consents_with(&self, bulk: &Bulk, topic: &str, grants: usize) {
+        for subject in 0..self.subjects {
+            let (key, value) = self.consent_with(subject, grants);
             bulk.send(topic, &key, value.as_bytes());
         }
         bulk.flush();

@@ -13,13 +13,24 @@
 )]
 
 mod cache;
+mod cold_start;
 mod copy_loop;
 mod decide;
 mod end_to_end;
+mod feed;
 mod follow;
+mod growth;
+mod latency;
 mod load;
 mod machine;
+mod plot;
+mod proxy;
+mod running;
+mod sink;
+mod site;
 mod table;
+mod withdrawal;
+mod workers;
 
 // The broker and the clients that the tests bring along.
 #[path = "../kafka/broker.rs"]
@@ -40,6 +51,8 @@ mod topics;
 #[path = "../kafka/wait.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod wait;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -63,6 +76,16 @@ enum What {
     EndToEnd(end_to_end::Options),
     /// Instructions and time of a decision, without Kafka, for policies of several sizes.
     Decide(decide::Options),
+    /// How soon after a withdrawal nothing more comes out, and how much came out that must not: exit 1 if any.
+    Withdrawal(withdrawal::Options),
+    /// From the start of the process until it is ready, with many people in the consent topic.
+    ColdStart(cold_start::Options),
+    /// From append to arrival at half of the rate that Consentry keeps up with, and the copy loop's.
+    Latency(latency::Options),
+    /// Records a second and CPU a record with one, two and four threads.
+    Workers(workers::Options),
+    /// How cost grows with people, routes, grants, bytes and partitions: a table and a plot.
+    Growth(growth::Options),
     /// The loop of `decide`.
     #[command(hide = true)]
     DecideLoop(decide::Options),
@@ -76,14 +99,26 @@ enum What {
     CopyLoop(copy_loop::Options),
 }
 
-fn main() {
+fn main() -> ExitCode {
     let command = Command::parse();
     match command.what {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
         What::Decide(options) => decide::run(&options).print(command.output),
+        What::ColdStart(options) => cold_start::run(&options).print(command.output),
+        What::Withdrawal(options) => {
+            let (table, leaked) = withdrawal::run(&options);
+            table.print(command.output);
+            if leaked > 0 {
+                return ExitCode::FAILURE;
+            }
+        }
+        What::Latency(options) => latency::run(&options).print(command.output),
+        What::Workers(options) => workers::run(&options).print(command.output),
+        What::Growth(options) => growth::run(&options).print(command.output),
         What::DecideLoop(options) => decide::run_loop(&options),
         What::Cache(options) => cache::run(&options).print(command.output),
         What::CacheRow(options) => cache::run_row(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }
+    ExitCode::SUCCESS
 }

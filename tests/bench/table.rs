@@ -48,7 +48,11 @@ impl Table {
     }
 
     fn text(&self, machine: &Value) -> String {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Array(all) => all.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
+            value => value.to_string(),
+        };
         let about: Vec<String> = machine
             .as_object()
             .into_iter()
@@ -78,6 +82,14 @@ impl Series {
         let mut sorted = self.0.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The figure below which this share of them lie: 0.99 is the p99, 1 the greatest.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let rank = (share * sorted.len() as f64).ceil() as usize;
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
     /// `median (minimum–maximum)`, with so many decimals.

@@ -1,0 +1,146 @@
+//! How much later a record arrives: from its append to the source until a reader of the sink has it, at a
+//! share of the rate that Consentry was seen to keep up with in the same run.
+//!
+//! The copy loop is fed at the same rate. It waits for its commit as long as Consentry does, so the
+//! difference is what decisions and the barrier add, and the rest is what Kafka's transactions cost.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use consentry::time::{Clock, Instant};
+use serde_json::{Value, json};
+
+use crate::feed::Feed;
+use crate::load::Load;
+use crate::proxy::COMMIT_MS;
+use crate::running::Program;
+use crate::sink::Sink;
+use crate::site::Site;
+use crate::table::{Series, Table};
+
+/// At the start of feeding, not counted.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// Different events to feed.
+const STOCK: u64 = 50_000;
+/// What may come on top of a commit interval.
+const ALLOWED_MS: f64 = 10.0;
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Events of the backlog that shows the rate of saturation.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// How many of a hundred parts of that rate are fed.
+    #[arg(long, default_value_t = 50)]
+    load: u32,
+    /// Seconds of feeding, after two to warm up.
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 20)]
+    seconds: u64,
+    /// People with a consent record, all of whom permit.
+    #[arg(long, default_value_t = 100_000)]
+    subjects: u64,
+    /// Bytes of an event.
+    #[arg(long, default_value_t = 600)]
+    bytes: usize,
+    /// Partitions of the event topic.
+    #[arg(long, default_value_t = 4)]
+    partitions: i32,
+    /// Threads of Consentry.
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+}
+
+/// What became of the records that were fed.
+struct Seen {
+    fed: u64,
+    arrived: u64,
+    fed_a_second: f64,
+    latencies_ms: Series,
+}
+
+/// Measures Consentry, then the copy loop at the same rate.
+pub fn run(options: &Options) -> Table {
+    let load =
+        Load { records: options.records, subjects: options.subjects, permitted: 100, bytes: options.bytes };
+    let site = Site::new(&load);
+    let feed = Feed::new(site.address(), &Load { records: STOCK, ..load });
+    let mut pace = None;
+    let mut seen = Vec::new();
+    for program in [Program::Consentry, Program::CopyLoop] {
+        let lane = site.lane(program.word(), options.partitions);
+        let (mut running, progress, drained) = site.drain(program, &lane, options.workers);
+        let a_second = *pace.get_or_insert(drained.a_second * f64::from(options.load) / 100.0);
+        eprintln!(
+            "{}: {:.0} thousand/s at saturation, fed {:.0}",
+            program.name(),
+            drained.a_second / 1e3,
+            a_second / 1e3
+        );
+        let sink = Sink::from_end(site.address(), &lane.sink, options.partitions);
+        let of_fed = watch(&feed, &lane.source, &sink, a_second, options.seconds);
+        running.drain(&progress, options.records + of_fed.fed);
+        assert_eq!(of_fed.arrived, of_fed.fed, "every record that was fed arrives, once");
+        running.stop();
+        seen.push((program, of_fed));
+    }
+    report(options, pace.unwrap_or_default(), &seen)
+}
+
+/// Feeds and reads at once.
+fn watch(feed: &Feed, source: &str, sink: &Sink, a_second: f64, seconds: u64) -> Seen {
+    let long = WARM_UP + Duration::from_secs(seconds);
+    let warm_ms = Clock::default().now().0 + i64::try_from(WARM_UP.as_millis()).expect("seconds");
+    let feeding = AtomicBool::new(true);
+    let (mut arrived, mut latencies) = (0, Vec::new());
+    let (fed, took) = std::thread::scope(|scope| {
+        let feeder = scope.spawn(|| {
+            let began = Instant::now();
+            let fed = feed.run(source, a_second, || u64::MAX, || began.elapsed() < long);
+            feeding.store(false, Ordering::Relaxed);
+            (fed, began.elapsed())
+        });
+        sink.read(
+            || feeding.load(Ordering::Relaxed),
+            |arrival| {
+                arrived += 1;
+                if arrival.appended_ms >= warm_ms {
+                    latencies.push((arrival.seen_ms - arrival.appended_ms) as f64);
+                }
+            },
+        );
+        feeder.join().expect("it fed")
+    });
+    let fed_a_second = fed as f64 / took.as_secs_f64();
+    Seen { fed, arrived, fed_a_second, latencies_ms: Series(latencies) }
+}
+
+fn report(options: &Options, pace: f64, seen: &[(Program, Seen)]) -> Table {
+    let mut table = Table::new(format!(
+        "from append to arrival in the sink, commits every {COMMIT_MS} ms, {} % of the rate of saturation \
+         ({:.0} thousand records/s) for {} s, {} bytes, {} partitions",
+        options.load,
+        pace / 1e3,
+        options.seconds,
+        options.bytes,
+        options.partitions
+    ));
+    let limit = f64::from(COMMIT_MS) + ALLOWED_MS;
+    let figures = |seen: &Seen| [0.5, 0.99, 1.0].map(|share| seen.latencies_ms.quantile(share));
+    let row = |what: &str, thousand: Value, [p50, p99, most]: [f64; 3], holds: Value| {
+        json!({
+            "what": what, "thousand records/s": thousand, "p50 ms": p50, "p99 ms": p99, "max ms": most,
+            (format!("p99 < {limit} ms")): holds,
+        })
+    };
+    for (program, seen) in seen {
+        let holds = json!(if figures(seen)[1] < limit { "yes" } else { "no" });
+        table.row(row(program.name(), json!((seen.fed_a_second / 1e3).round()), figures(seen), holds));
+    }
+    if let [(_, own), (_, copy)] = seen {
+        let (own, copy) = (figures(own), figures(copy));
+        table.row(row("added", json!(""), std::array::from_fn(|at| own[at] - copy[at]), json!("")));
+    }
+    table
+}

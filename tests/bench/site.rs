@@ -1,0 +1,85 @@
+//! What the measurements on a live Kafka have in common: a broker, people with consents, topics of events,
+//! and how fast a program works off a backlog, which is the rate that "half load" is half of.
+
+use crate::broker::Broker;
+use crate::follow::Progress;
+use crate::jars;
+use crate::load::{Bulk, Load};
+use crate::proxy::{ANY_PORT, Setup};
+use crate::running::{Drained, Program, Running};
+use crate::sink::STAMPED;
+use crate::topics::{CONSENT, Topics};
+
+/// A broker with a consent topic.
+pub struct Site {
+    broker: Broker,
+    topics: Topics,
+    load: Load,
+}
+
+/// A program between two topics of its own.
+pub struct Lane {
+    /// The events.
+    pub source: String,
+    /// What came through.
+    pub sink: String,
+    /// How many partitions both have.
+    pub partitions: i32,
+    /// The consumer group.
+    pub group: String,
+}
+
+impl Site {
+    /// Starts a broker and writes the consents of the load's people.
+    pub fn new(load: &Load) -> Self {
+        let class_path = jars::class_path().expect("a Kafka, which needs Java 17 and Maven");
+        let broker = Broker::start(&class_path);
+        let topics = Topics::new(&broker.address);
+        topics.create("consents", 4, CONSENT);
+        load.write_consents(&Bulk::new(&broker.address), "consents");
+        Self { broker, topics, load: *load }
+    }
+
+    /// The broker's address.
+    pub fn address(&self) -> &str {
+        &self.broker.address
+    }
+
+    /// Makes topics of this name, the source with a backlog of the load's events.
+    pub fn lane(&self, name: &str, partitions: i32) -> Lane {
+        let (source, sink) = (format!("events-{name}"), format!("sink-{name}"));
+        self.topics.create(&source, partitions, STAMPED);
+        self.topics.create(&sink, partitions, &[]);
+        self.load.write_events(&Bulk::new(self.address()), &source);
+        Lane { source, sink, partitions, group: format!("group-{name}") }
+    }
+
+    /// A lane on the same events: a sink and a group of its own.
+    pub fn again(&self, lane: &Lane, name: &str) -> Lane {
+        let sink = format!("sink-{name}");
+        self.topics.create(&sink, lane.partitions, &[]);
+        let (source, group) = (lane.source.clone(), format!("group-{name}"));
+        Lane { source, sink, partitions: lane.partitions, group }
+    }
+
+    /// Removes what came through.
+    pub fn clear(&self, lane: &Lane) {
+        self.topics.delete(&lane.sink);
+    }
+
+    /// Starts the program in its lane and waits until the backlog is done.
+    pub fn drain(&self, program: Program, lane: &Lane, workers: usize) -> (Running, Progress, Drained) {
+        let setup = Setup {
+            address: self.address(),
+            group: &lane.group,
+            source: &lane.source,
+            sink: &lane.sink,
+            workers,
+            admin: ANY_PORT,
+        };
+        let mut running = Running::start(program, &setup);
+        let progress = Progress::of(self.address(), &lane.group, &lane.source, lane.partitions);
+        let drained = running.drain(&progress, self.load.records);
+        (running, progress, drained)
+    }
+}

@@ -1,0 +1,69 @@
+//! What more threads bring: the same backlog, worked off by Consentry with one, two and four of them.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::load::Load;
+use crate::running::{Drained, Program};
+use crate::site::Site;
+use crate::table::{Series, Table};
+
+const WORKERS: [usize; 3] = [1, 2, 4];
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Events.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// People with a consent record, all of whom permit.
+    #[arg(long, default_value_t = 100_000)]
+    subjects: u64,
+    /// Bytes of an event.
+    #[arg(long, default_value_t = 600)]
+    bytes: usize,
+    /// Partitions of the event topic.
+    #[arg(long, default_value_t = 4)]
+    partitions: i32,
+    /// How often each is run, in turn.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// Runs each in turn, several times.
+pub fn run(options: &Options) -> Table {
+    let load =
+        Load { records: options.records, subjects: options.subjects, permitted: 100, bytes: options.bytes };
+    let site = Site::new(&load);
+    let first = site.lane("backlog", options.partitions);
+    let mut runs: Vec<Vec<Drained>> = WORKERS.iter().map(|_| Vec::new()).collect();
+    for round in 0..options.rounds {
+        for (workers, runs) in WORKERS.iter().zip(&mut runs) {
+            let lane = site.again(&first, &format!("{round}-{workers}"));
+            let (running, _, drained) = site.drain(Program::Consentry, &lane, *workers);
+            running.stop();
+            site.clear(&lane);
+            eprintln!("round {round}: {workers} workers: {:.0} thousand/s", drained.a_second / 1e3);
+            runs.push(drained);
+        }
+    }
+    report(options, &runs)
+}
+
+fn report(options: &Options, runs: &[Vec<Drained>]) -> Table {
+    let mut table = Table::new(format!(
+        "a backlog of {} events of {} bytes, {} partitions, {} rounds in turn: median (minimum–maximum)",
+        options.records, options.bytes, options.partitions, options.rounds
+    ));
+    let one = runs.first().expect("one worker");
+    for (workers, runs) in WORKERS.iter().zip(runs) {
+        let ratios = runs.iter().zip(one).map(|(run, one)| run.a_second / one.a_second).collect();
+        table.row(json!({
+            "workers": workers,
+            "thousand records/s": Series(runs.iter().map(|run| run.a_second / 1e3).collect()).text(0),
+            "× one worker": Series(ratios).text(2),
+            "µs CPU a record": Series(runs.iter().map(|run| run.cpu_us).collect()).text(2),
+        }));
+    }
+    table
+}
