@@ -56,7 +56,11 @@ impl Load {
 
     /// The n-th person's key and consent record, an opt-in of two years ago or its withdrawal.
     pub fn consent(&self, subject: u64) -> (String, String) {
-        let status = if self.permits(subject) { "given" } else { "withdrawn" };
+        Self::consent_saying(subject, if self.permits(subject) { "given" } else { "withdrawn" })
+    }
+
+    /// The n-th person's key and consent record, with this status.
+    pub fn consent_saying(subject: u64, status: &str) -> (String, String) {
         let record = format!(
             r#"{{"subject":{{"type":"user_id","value":"u-{subject}"}},"version":1,"updated_at":"2024-11-01T10:00:00Z","jurisdiction":"EU","grants":[{{"purpose":"analytics","status":"{status}","basis":"consent","given_at":"2024-11-01T09:58:00Z","level":"contact","notice":"privacy-notice-v12","source":"web-form"}}]}}"#
         );
@@ -79,10 +83,24 @@ impl Load {
         (format!("user_id:u-{subject}"), record)
     }
 
-    /// The n-th event: its person's id, and its value. The three fields that are read stand early, in the
-    /// middle and late.
+    /// Whose the n-th event is.
+    const fn subject(&self, number: u64) -> u64 {
+        number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.subjects
+    }
+
+    /// How many events are of people who permit.
+    pub fn permitted_events(&self) -> u64 {
+        (0..self.records).map(|number| u64::from(self.permits(self.subject(number)))).sum()
+    }
+
+    /// The n-th event: its person's id, and its value.
     pub fn event(&self, number: u64, now_ms: i64) -> (String, String) {
-        let subject = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.subjects;
+        self.event_of(self.subject(number), number, now_ms)
+    }
+
+    /// An event of this person: its key and value. The three fields that are read stand early, in the middle
+    /// and late.
+    pub fn event_of(&self, subject: u64, number: u64, now_ms: i64) -> (String, String) {
         let head = format!(
             r#"{{"event_id":"e-{number:012}","type":"page_view","user":{{"id":"u-{subject}","email":"u{subject}@example.org","segment":"returning"}},"session":{{"id":"s-{:08x}","device":"mobile","os":"android 15"}},"page":{{"url":"https://shop.example/p/{}","title":"Blue running shoes, size 42","referrer":"https://search.example/?q=shoes"}},"items":["#,
             number.wrapping_mul(2_654_435_761) % 0xffff_ffff,

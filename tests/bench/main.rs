@@ -16,8 +16,11 @@ mod copy_loop;
 mod decide;
 mod end_to_end;
 mod follow;
+mod leak;
 mod load;
 mod machine;
+mod rivals;
+mod systems;
 mod table;
 
 // The broker and the clients that the tests bring along.
@@ -40,6 +43,8 @@ mod topics;
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod wait;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Measures Consentry.
@@ -60,6 +65,8 @@ struct Command {
 enum What {
     /// CPU a record, records a second and memory, against a bare copy loop and other systems.
     EndToEnd(end_to_end::Options),
+    /// How many events pass that were written right after an acknowledged withdrawal.
+    Leak(leak::Options),
     /// Instructions and time of a decision, without Kafka, for policies of several sizes.
     Decide(decide::Options),
     /// The loop of `decide`.
@@ -70,12 +77,21 @@ enum What {
     CopyLoop(copy_loop::Options),
 }
 
-fn main() {
+fn main() -> ExitCode {
     let command = Command::parse();
     match command.what {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
+        What::Leak(options) => {
+            let result = leak::run(&options);
+            result.table.print(command.output);
+            if result.of_consentry > 0 {
+                eprintln!("Consentry forwarded what it must not");
+                return ExitCode::FAILURE;
+            }
+        }
         What::Decide(options) => decide::run(&options).print(command.output),
         What::DecideLoop(options) => decide::run_loop(&options),
         What::CopyLoop(options) => copy_loop::run(&options),
     }
+    ExitCode::SUCCESS
 }
