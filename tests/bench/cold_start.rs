@@ -72,7 +72,15 @@ pub fn run(options: &Options) -> Table {
 
 /// Starts Consentry, waits until it is ready, and stops it. What it finds on the disk is the caller's matter.
 fn start(address: &str, group: &str, workers: usize) -> Start {
-    let setup = Setup { address, group, source: "events", sink: "sink", workers, admin: ANY_PORT };
+    let setup = Setup {
+        address,
+        consents: "consents",
+        group,
+        source: "events",
+        sink: "sink",
+        workers,
+        admin: ANY_PORT,
+    };
     let began = Instant::now();
     let mut running = Running::start(Program::Consentry, &setup);
     running.wait_ready();

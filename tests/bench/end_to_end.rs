@@ -1,21 +1,23 @@
 //! The whole way: from one topic of a real Kafka through consent to another, in transactions, against the
-//! bare copy loop on the same input in the same run.
+//! bare copy loop and other systems on the same input in the same run.
+//!
+//! What a process used is counted from its start until all it forwards is committed: loading the consents
+//! is in it, and so is what a virtual machine needs to start and to compile. `--records` says how much of
+//! the whole that is.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
 use crate::broker::Broker;
-use crate::follow::Progress;
+use crate::follow::{Progress, closed, held};
+use crate::jars;
 use crate::load::{Bulk, Load};
 use crate::machine::{Used, used};
-use crate::proxy::{self, ANY_PORT, Setup};
+use crate::systems::{Job, Running, System};
 use crate::table::{Series, Table};
 use crate::topics::{CONSENT, Topics};
-use crate::{jars, reaper};
 
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -37,42 +39,29 @@ pub struct Options {
     /// Partitions of the event topic.
     #[arg(long, default_value_t = 4)]
     partitions: i32,
-    /// Threads of Consentry.
+    /// Threads of Consentry, and of the other systems where they have such a number.
     #[arg(long, default_value_t = 1)]
     workers: usize,
     /// How often each is run, in turn.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// What is measured beside Consentry.
+    #[arg(long, value_delimiter = ',', default_values = ["copy-loop", "kafka-streams"])]
+    beside: Vec<System>,
     /// Counts instructions too, under `valgrind --tool=callgrind`: fifty times as slow, and the same on a busy
-    /// machine. Times are void then; the profiles stay in the temporary directory.
+    /// machine. Times are void then; the profiles stay in the temporary directory. What runs in a virtual
+    /// machine is left out.
     #[arg(long)]
     instructions: bool,
 }
 
 /// One run of one of them.
 struct Run {
-    instructions: Option<f64>,
+    /// Not a number where they are not counted.
+    instructions: f64,
     cpu_us: f64,
     thousand_a_second: f64,
     peak_mb: f64,
-}
-
-/// Who is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    CopyLoop,
-    Consentry,
-}
-
-impl Who {
-    const ALL: [Self; 2] = [Self::CopyLoop, Self::Consentry];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::CopyLoop => "librdkafka copy loop, no decision, transactions",
-            Self::Consentry => "Consentry, exactly once, barrier",
-        }
-    }
 }
 
 /// Where it runs.
@@ -80,11 +69,14 @@ struct Place<'a> {
     options: &'a Options,
     address: &'a str,
     topics: Topics,
+    /// How many of the events are of people who permit.
+    permitted: u64,
     count: usize,
 }
 
 /// Runs each in turn, several times.
 pub fn run(options: &Options) -> Table {
+    let systems = options.systems();
     let class_path = jars::class_path().expect("a Kafka, which needs Java 17 and Maven");
     let broker = Broker::start(&class_path);
     let topics = Topics::new(&broker.address);
@@ -99,14 +91,15 @@ pub fn run(options: &Options) -> Table {
     let bulk = Bulk::new(&broker.address);
     load.write_consents(&bulk, "consents");
     load.write_events(&bulk, "events");
-    let mut place = Place { options, address: &broker.address, topics, count: 0 };
-    let mut runs: Vec<Vec<Run>> = Who::ALL.iter().map(|_| Vec::new()).collect();
+    let permitted = load.permitted_events();
+    let mut place = Place { options, address: &broker.address, topics, permitted, count: 0 };
+    let mut runs: Vec<(System, Vec<Run>)> = systems.iter().map(|system| (*system, Vec::new())).collect();
     for round in 0..options.rounds {
-        for (who, runs) in Who::ALL.iter().zip(&mut runs) {
-            let run = place.run(*who);
+        for (system, runs) in &mut runs {
+            let run = place.run(*system);
             eprintln!(
                 "round {round}: {}: {:.2} µs CPU a record, {:.0} thousand/s",
-                who.name(),
+                system.name(),
                 run.cpu_us,
                 run.thousand_a_second
             );
@@ -116,7 +109,18 @@ pub fn run(options: &Options) -> Table {
     report(options, &runs)
 }
 
-fn report(options: &Options, runs: &[Vec<Run>]) -> Table {
+impl Options {
+    /// Consentry and those beside it, in the order of their rows.
+    fn systems(&self) -> Vec<System> {
+        let beside = self.beside.iter().filter(|system| system.is_native() || !self.instructions);
+        let mut systems: Vec<System> = beside.copied().chain([System::Consentry]).collect();
+        systems.sort_unstable();
+        systems.dedup();
+        systems
+    }
+}
+
+fn report(options: &Options, runs: &[(System, Vec<Run>)]) -> Table {
     let mut table = Table::new(format!(
         "{} events of {} bytes, {} people, {} % permitted, {} partitions, {} rounds in turn: median (minimum–maximum)",
         options.records,
@@ -126,100 +130,72 @@ fn report(options: &Options, runs: &[Vec<Run>]) -> Table {
         options.partitions,
         options.rounds
     ));
-    let series = |runs: &[Run], figure: fn(&Run) -> f64| Series(runs.iter().map(figure).collect());
-    let yardstick = runs.first().expect("the copy loop");
-    for (who, runs) in Who::ALL.iter().zip(runs) {
-        let ratios = runs.iter().zip(yardstick).map(|(run, copy)| run.cpu_us / copy.cpu_us).collect();
-        let counts: Option<Vec<f64>> = runs.iter().map(|run| run.instructions).collect();
-        let counts_of_copy: Option<Vec<f64>> = yardstick.iter().map(|run| run.instructions).collect();
-        if let Some((counts, of_copy)) = counts.zip(counts_of_copy) {
-            let ratios = counts.iter().zip(&of_copy).map(|(own, copy)| own / copy).collect();
-            table.row(json!({
-                "what": who.name(),
-                "instructions a record": Series(counts).text(0),
-                "× the copy loop": Series(ratios).text(2),
-            }));
-            continue;
-        }
-        table.row(json!({
-            "what": who.name(),
-            "µs CPU a record": series(runs, |run| run.cpu_us).text(2),
-            "× the copy loop": Series(ratios).text(2),
-            "thousand records/s": series(runs, |run| run.thousand_a_second).text(0),
-            "peak RSS MB": series(runs, |run| run.peak_mb).text(0),
-        }));
+    for (system, own) in runs {
+        let series = |figure: fn(&Run) -> f64| Series(own.iter().map(figure).collect());
+        // Of each round for itself: what slows the machine down in a round slows all of them.
+        let times = |other: System, figure: fn(&Run) -> f64| {
+            let (_, others) = runs.iter().find(|(system, _)| *system == other)?;
+            let ratios = own.iter().zip(others).map(|(own, other)| figure(own) / figure(other));
+            Some(Series(ratios.collect()).text(2))
+        };
+        table.row(if options.instructions {
+            json!({
+                "what": system.name(),
+                "instructions a record": series(|run| run.instructions).text(0),
+                "× the copy loop": times(System::CopyLoop, |run| run.instructions),
+                "× Consentry": times(System::Consentry, |run| run.instructions),
+            })
+        } else {
+            json!({
+                "what": system.name(),
+                "µs CPU a record": series(|run| run.cpu_us).text(2),
+                "× the copy loop": times(System::CopyLoop, |run| run.cpu_us),
+                "× Consentry": times(System::Consentry, |run| run.cpu_us),
+                "thousand records/s": series(|run| run.thousand_a_second).text(0),
+                "peak RSS MB": series(|run| run.peak_mb).text(0),
+            })
+        });
     }
     table
 }
 
 impl Place<'_> {
-    fn run(&mut self, who: Who) -> Run {
+    fn run(&mut self, system: System) -> Run {
         self.count += 1;
         let (group, sink) = (format!("group-{}", self.count), format!("sink-{}", self.count));
         self.topics.create(&sink, self.options.partitions, &[]);
-        let mut child = self.start(who, &group, &sink);
-        reaper::watch(child.id());
+        let job = Job {
+            address: self.address,
+            consents: "consents",
+            events: "events",
+            sink: &sink,
+            group: &group,
+            workers: self.options.workers,
+            counted: self.options.instructions,
+        };
+        let mut running = Running::start(system, &job);
         let progress = Progress::of(self.address, &group, "events", self.options.partitions);
-        let lives = || child.try_wait().expect("our child").is_none();
-        let waited = progress.wait(self.options.records, LIMIT, lives);
-        let (took, at_first) = waited.unwrap_or_else(|why| panic!("{why}; see `{}`", self.log().display()));
-        let Used { cpu, peak_bytes } = used(child.id());
-        reaper::signal(&child, "TERM");
-        child.wait().expect("it ran");
-        reaper::forget(child.id());
-        let instructions = self.options.instructions.then(|| self.counted());
+        let waited = progress.wait(self.options.records, LIMIT, || running.lives());
+        let (took, at_first) = waited.unwrap_or_else(|why| panic!("{why}; see `{}`", running.log.display()));
+        let Used { cpu, peak_bytes } = used(running.id());
+        closed(self.address, &sink, self.options.partitions);
+        running.stop();
+        self.check(system, &sink);
         self.topics.delete(&sink);
         let records = self.options.records as f64;
         Run {
-            instructions: instructions.map(|count| count / records),
+            instructions: if self.options.instructions { job.instructions() / records } else { f64::NAN },
             cpu_us: cpu.as_secs_f64() * 1e6 / records,
             thousand_a_second: (self.options.records - at_first) as f64 / took.as_secs_f64() / 1000.0,
             peak_mb: peak_bytes as f64 / 1e6,
         }
     }
 
-    /// What a run says on standard error.
-    fn log(&self) -> PathBuf {
-        std::env::temp_dir().join(format!("consentry-bench-{}-{}.log", std::process::id(), self.count))
-    }
-
-    /// Where a run that is counted leaves its profile.
-    fn profile(&self) -> PathBuf {
-        std::env::temp_dir().join(format!("consentry-bench-{}-{}.callgrind", std::process::id(), self.count))
-    }
-
-    /// The instructions of the run that has just ended.
-    fn counted(&self) -> f64 {
-        let profile = std::fs::read_to_string(self.profile()).expect("a profile");
-        let totals = profile.lines().filter_map(|line| line.strip_prefix("totals: ")).map(str::trim);
-        totals.filter_map(|total| total.parse::<f64>().ok()).sum()
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        if !self.options.instructions {
-            return Command::new(program);
-        }
-        let mut command = Command::new("valgrind");
-        let out = format!("--callgrind-out-file={}", self.profile().display());
-        command.args(["--tool=callgrind", "--fair-sched=yes", &out]).arg(program);
-        command
-    }
-
-    fn start(&self, who: Who, group: &str, sink: &str) -> Child {
-        let command = match who {
-            Who::CopyLoop => {
-                let mut command = self.command(&std::env::current_exe().expect("this program"));
-                command.args(["copy-loop", self.address, "events", sink, group]);
-                command
-            }
-            Who::Consentry => {
-                let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_consentry")));
-                let (address, workers) = (self.address, self.options.workers);
-                let setup = Setup { address, group, source: "events", sink, workers, admin: ANY_PORT };
-                command.arg("run").arg(proxy::configuration(&setup));
-                command
-            }
-        };
-        proxy::spawn(command, &self.log())
+    /// That it has done all of the work, and no more: each of them has read all consents before the first
+    /// event.
+    fn check(&self, system: System, sink: &str) {
+        let due = if system.decides() { self.permitted } else { self.options.records };
+        let held = held(self.address, sink, self.options.partitions);
+        assert_eq!(held, due, "records in the sink of: {}", system.name());
     }
 }

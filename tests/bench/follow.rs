@@ -1,13 +1,18 @@
-//! Watching how far a consumer group has come.
+//! Watching how far a consumer group has come, and what a topic holds in the end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use consentry::time::Instant;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::wait::until;
+
 const CALL_WITHIN: Duration = Duration::from_secs(30);
+const CLOSED_WITHIN: Duration = Duration::from_secs(90);
 
 /// A group's progress on a topic.
 pub struct Progress {
@@ -65,4 +70,43 @@ impl Progress {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// Waits until no transaction is open on a topic that nothing more is written to.
+pub fn closed(address: &str, topic: &str, partitions: i32) {
+    let (stable, written) = (reader(address, "read_committed"), reader(address, "read_uncommitted"));
+    for partition in 0..partitions {
+        let end =
+            |client: &BaseConsumer| Some(client.fetch_watermarks(topic, partition, CALL_WITHIN).ok()?.1);
+        let closed = || end(&stable).is_some_and(|stable| end(&written) == Some(stable));
+        until(CLOSED_WITHIN, closed, || format!("a transaction stays open on `{topic}` {partition}"));
+    }
+}
+
+/// How many committed records a topic holds; see [`closed`].
+pub fn held(address: &str, topic: &str, partitions: i32) -> u64 {
+    let client = reader(address, "read_committed");
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
+    }
+    client.assign(&list).expect("an assignment");
+    let (mut count, mut ended) = (0, BTreeSet::new());
+    while ended.len() < list.count() {
+        match client.poll(CALL_WITHIN) {
+            Some(Ok(_)) => count += 1,
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+            Some(Err(error)) => eprintln!("`{topic}`: {error}"),
+            None => panic!("`{topic}` has no end"),
+        }
+    }
+    count
+}
+
+fn reader(address: &str, isolation: &str) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", address).set("broker.address.family", "v4").set("group.id", "bench");
+    config.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    config.set("isolation.level", isolation);
+    config.create().expect("a client")
 }

@@ -76,7 +76,11 @@ impl Load {
 
     /// The n-th person's key and consent record, an opt-in of two years ago or its withdrawal.
     pub fn consent(&self, subject: u64) -> (String, String) {
-        let status = if self.permits(subject) { "given" } else { "withdrawn" };
+        Self::consent_saying(subject, if self.permits(subject) { "given" } else { "withdrawn" })
+    }
+
+    /// The n-th person's key and consent record, with this status.
+    pub fn consent_saying(subject: u64, status: &str) -> (String, String) {
         let record = format!(
             r#"{{"subject":{{"type":"user_id","value":"u-{subject}"}},"version":1,"updated_at":"2024-11-01T10:00:00Z","jurisdiction":"EU","grants":[{{"purpose":"analytics","status":"{status}","basis":"consent","given_at":"2024-11-01T09:58:00Z","level":"contact","notice":"privacy-notice-v12","source":"web-form"}}]}}"#
         );
@@ -99,10 +103,24 @@ impl Load {
         (format!("user_id:u-{subject}"), record)
     }
 
-    /// The n-th event: its person's id, and its value. The three fields that are read stand early, in the
-    /// middle and late; where less than [`SHORT`] bytes are asked for there is little else.
+    /// Whose the n-th event is.
+    const fn subject(&self, number: u64) -> u64 {
+        number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.subjects
+    }
+
+    /// How many events are of people who permit.
+    pub fn permitted_events(&self) -> u64 {
+        (0..self.records).map(|number| u64::from(self.permits(self.subject(number)))).sum()
+    }
+
+    /// The n-th event: its person's id, and its value.
     pub fn event(&self, number: u64, now_ms: i64) -> (String, String) {
-        let subject = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.subjects;
+        self.event_of(self.subject(number), number, now_ms)
+    }
+
+    /// An event of this person: its key and value. The three fields that are read stand early, in the middle
+    /// and late; where less than [`SHORT`] bytes are asked for there is little else.
+    pub fn event_of(&self, subject: u64, number: u64, now_ms: i64) -> (String, String) {
         if self.bytes < SHORT {
             let value = format!(
                 r#"{{"user":{{"id":"u-{subject}","email":"u{subject}@example.org"}},"type":"page_view","occurred_at":{now_ms}}}"#

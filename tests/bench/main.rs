@@ -21,13 +21,16 @@ mod feed;
 mod follow;
 mod growth;
 mod latency;
+mod leak;
 mod load;
 mod machine;
 mod plot;
 mod proxy;
+mod rivals;
 mod running;
 mod sink;
 mod site;
+mod systems;
 mod table;
 mod withdrawal;
 mod workers;
@@ -74,6 +77,8 @@ struct Command {
 enum What {
     /// CPU a record, records a second and memory, against a bare copy loop and other systems.
     EndToEnd(end_to_end::Options),
+    /// How many events pass that were written right after an acknowledged withdrawal.
+    Leak(leak::Options),
     /// Instructions and time of a decision, without Kafka, for policies of several sizes.
     Decide(decide::Options),
     /// How soon after a withdrawal nothing more comes out, and how much came out that must not: exit 1 if any.
@@ -103,6 +108,14 @@ fn main() -> ExitCode {
     let command = Command::parse();
     match command.what {
         What::EndToEnd(options) => end_to_end::run(&options).print(command.output),
+        What::Leak(options) => {
+            let result = leak::run(&options);
+            result.table.print(command.output);
+            if result.of_consentry > 0 {
+                eprintln!("Consentry forwarded what it must not");
+                return ExitCode::FAILURE;
+            }
+        }
         What::Decide(options) => decide::run(&options).print(command.output),
         What::ColdStart(options) => cold_start::run(&options).print(command.output),
         What::Withdrawal(options) => {

@@ -17,6 +17,8 @@ pub const COMMIT_MS: u32 = 100;
 pub struct Setup<'a> {
     /// The broker.
     pub address: &'a str,
+    /// The topic of consents.
+    pub consents: &'a str,
     /// The consumer group, and the name of the configuration's file.
     pub group: &'a str,
     /// The topic to read.
@@ -29,7 +31,7 @@ pub struct Setup<'a> {
     pub admin: SocketAddr,
 }
 
-/// Writes the configuration: people in `consents`, one route that requires one purpose, one field that is
+/// Writes the configuration: one route that requires one purpose, one field that is
 /// reduced for those who do not permit `contact`.
 pub fn configuration(setup: &Setup<'_>) -> PathBuf {
     let config = json!({
@@ -39,7 +41,7 @@ pub fn configuration(setup: &Setup<'_>) -> PathBuf {
         "commit_interval": format!("{COMMIT_MS}ms"),
         "admin": {"listen": setup.admin.to_string()},
         "kafka": {"brokers": [setup.address], "properties": {"broker.address.family": "v4"}},
-        "consent": {"topic": "consents"},
+        "consent": {"topic": setup.consents},
         "policy": {
             "purposes": {"analytics": {"description": "Measure how the shop is used"}},
             "levels": ["anonymous", "pseudonymous", "contact"],
@@ -65,8 +67,9 @@ pub fn configuration(setup: &Setup<'_>) -> PathBuf {
     path
 }
 
-/// Starts a program that is measured; what it says on standard error goes to `log`.
+/// Starts a program that is measured; what it says on standard output and error goes to `log`.
 pub fn spawn(mut command: Command, log: &Path) -> Child {
     let log = std::fs::File::create(log).expect("a writable temporary directory");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts")
+    let also = log.try_clone().expect("a log file");
+    command.stdin(Stdio::null()).stdout(also).stderr(log).spawn().expect("it starts")
 }

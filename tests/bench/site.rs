@@ -70,6 +70,7 @@ impl Site {
     /// Starts the program in its lane and waits until the backlog is done.
     pub fn drain(&self, program: Program, lane: &Lane, workers: usize) -> (Running, Progress, Drained) {
         let setup = Setup {
+            consents: "consents",
             address: self.address(),
             group: &lane.group,
             source: &lane.source,

@@ -14,6 +14,15 @@ const KAFKA: &str = "4.2.0";
 /// The newest Java class files in these jars are Java 17's.
 const JAVA: u32 = 17;
 
+/// What Maven Central calls a jar: group, artifact, version.
+pub type Artifact = (&'static str, &'static str, &'static str);
+
+/// What writes the logs of all these programs; says errors alone where nothing else is configured.
+pub const LOGS: Artifact = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3");
+
+const BROKER: [Artifact; 3] =
+    [("org.apache.kafka", "kafka_2.13", KAFKA), ("org.apache.kafka", "kafka-tools", KAFKA), LOGS];
+
 /// `target/kafka`: jars, and the data of brokers that run now.
 pub fn home() -> PathBuf {
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -22,14 +31,20 @@ pub fn home() -> PathBuf {
 
 /// The class path of a Kafka broker and its tools, or why there is none.
 pub fn class_path() -> Result<String, String> {
+    fetched(KAFKA, &BROKER)
+}
+
+/// The class path of these artifacts and all they need, kept in the folder of this name under [`home`], or
+/// why there is none. The name holds the versions: what is there under it is not fetched again.
+pub fn fetched(name: &str, needs: &[Artifact]) -> Result<String, String> {
     java_version()?;
-    let lib = home().join(KAFKA).join("lib");
+    let lib = home().join(name).join("lib");
     fs::create_dir_all(&lib).map_err(|e| format!("`{}`: {e}", lib.display()))?;
     let lock = File::create(home().join("lock")).map_err(|e| e.to_string())?;
     lock.lock().map_err(|e| e.to_string())?;
     let complete = lib.join(".complete");
     if !complete.exists() {
-        fetch(&lib)?;
+        fetch(&lib, needs)?;
         File::create(complete).map_err(|e| e.to_string())?;
     }
     Ok(format!("{}/*", lib.display()))
@@ -45,9 +60,9 @@ fn java_version() -> Result<(), String> {
     }
 }
 
-fn fetch(lib: &Path) -> Result<(), String> {
+fn fetch(lib: &Path, needs: &[Artifact]) -> Result<(), String> {
     let pom = lib.with_file_name("pom.xml");
-    fs::write(&pom, pom_xml()).map_err(|e| e.to_string())?;
+    fs::write(&pom, pom_xml(needs)).map_err(|e| e.to_string())?;
     let out = Command::new("mvn")
         .args(["-q", "-B", "dependency:copy-dependencies"])
         .arg("-f")
@@ -59,15 +74,11 @@ fn fetch(lib: &Path) -> Result<(), String> {
     if out.status.success() {
         return Ok(());
     }
-    Err(format!("`mvn` could not fetch Kafka {KAFKA}: {}", String::from_utf8_lossy(&out.stdout)))
+    let said = String::from_utf8_lossy(&out.stdout);
+    Err(format!("`mvn` could not fetch what `{}` lists: {said}", pom.display()))
 }
 
-fn pom_xml() -> String {
-    let needs = [
-        ("org.apache.kafka", "kafka_2.13", KAFKA),
-        ("org.apache.kafka", "kafka-tools", KAFKA),
-        ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"),
-    ];
+fn pom_xml(needs: &[Artifact]) -> String {
     let dependencies: String = needs
         .iter()
         .map(|(group, artifact, version)| {
