@@ -9,10 +9,11 @@
 
 mod packed;
 pub mod settings;
+mod shards;
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use dashmap::DashMap;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -21,6 +22,9 @@ use crate::consent::{Identities, Vocabulary, normalize};
 use crate::wire::change::Change;
 use packed::{Body, Part};
 use settings::CacheSettings;
+use shards::Table;
+
+pub use shards::Caches;
 
 /// A subject's keyed hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,11 +65,11 @@ pub struct Census {
     pub conflicted: i64,
 }
 
-/// The consent cache of a process.
+/// A consent cache.
 #[derive(Debug)]
 pub struct Cache {
     map: DashMap<u128, Box<[u8]>, BuildHasherDefault<Keyed>>,
-    words: Vocabulary,
+    words: Arc<Vocabulary>,
     hasher: SipHasher13,
     settings: CacheSettings,
     generation: RwLock<u64>,
@@ -81,7 +85,7 @@ impl Cache {
     pub fn new(settings: CacheSettings, key: &[u8; 16]) -> Self {
         Self {
             map: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), 128),
-            words: Vocabulary::default(),
+            words: Arc::default(),
             hasher: SipHasher13::new_with_key(key),
             settings,
             generation: RwLock::new(0),
@@ -94,7 +98,7 @@ impl Cache {
     }
 
     /// The words of all subjects.
-    pub const fn words(&self) -> &Vocabulary {
+    pub fn words(&self) -> &Vocabulary {
         &self.words
     }
 
@@ -154,7 +158,7 @@ impl Cache {
     /// freshness: only the follower's barrier calls this on the way to a decision.
     pub fn view(&self) -> View<'_> {
         let generation = self.generation.read().unwrap_or_else(PoisonError::into_inner);
-        View { cache: self, generation }
+        View { cache: self, generation, shards: None }
     }
 
     /// What it holds.
@@ -172,6 +176,13 @@ impl Cache {
     /// Whether it holds more than `max_subjects`.
     pub fn is_over(&self) -> bool {
         usize::try_from(self.census().entries).is_ok_and(|entries| entries > self.settings.max_subjects)
+    }
+
+    fn look_up(&self, subject: SubjectId, into: &mut Identities) {
+        match self.map.get(&subject.0) {
+            Some(entry) => packed::unpack(&entry, into),
+            None => into.unknown(),
+        }
     }
 
     /// 0 for a key in its one form; else a hash that tells two spellings of one subject apart.
@@ -202,15 +213,14 @@ impl Cache {
 pub struct View<'c> {
     cache: &'c Cache,
     generation: RwLockReadGuard<'c, u64>,
+    /// Where there is a cache a partition: those that are loaded.
+    shards: Option<RwLockReadGuard<'c, Table>>,
 }
 
 impl View<'_> {
     /// Adds what is known of a subject to the identities of a record.
     pub fn find(&self, subject: SubjectId, into: &mut Identities) {
-        match self.cache.map.get(&subject.0) {
-            Some(entry) => packed::unpack(&entry, into),
-            None => into.unknown(),
-        }
+        self.cache.look_up(subject, into);
     }
 
     /// The cache.

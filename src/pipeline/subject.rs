@@ -2,31 +2,56 @@
 
 use crate::cache::View;
 use crate::consent::{Identities, MAX_SUBJECT_BYTES, Reason};
-use crate::policy::rules::{From, Rules};
+use crate::kafka::partition::of_subject;
+use crate::policy::rules::{From as Source, Rules};
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::wire::json::{Scalar, Slots};
 
+/// Why a record's subjects are not looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// The record is to be quarantined.
+    Faulty(Reason),
+    /// What is known of a subject is on this partition of so many, and the record on another.
+    Elsewhere(i32, usize),
+}
+
+impl From<Reason> for Unresolved {
+    fn from(reason: Reason) -> Self {
+        Self::Faulty(reason)
+    }
+}
+
 /// Looks up every subject the record names, and says when the event occurred: the earlier of its own time
-/// and the record's timestamp. The error is the reason to quarantine the record.
+/// and the record's timestamp. Where only a part of the consent topic is held, a subject is looked up on the
+/// record's own partition, which must be the subject's.
 pub fn resolve(
     rules: &Rules,
     record: &Record<'_>,
     slots: &Slots<'_>,
     view: &View<'_>,
     identities: &mut Identities,
-) -> Result<Option<Timestamp>, Reason> {
+) -> Result<Option<Timestamp>, Unresolved> {
     identities.clear();
     for selector in &rules.selectors {
         let Some(text) = subject(&selector.from, record, slots)? else { continue };
         let text = text.trim();
         if text.is_empty() || text.len() > MAX_SUBJECT_BYTES {
-            return Err(Reason::InvalidSubject);
+            return Err(Reason::InvalidSubject.into());
         }
-        view.find(view.cache().subject(&selector.kind, text), identities);
+        let subject = view.cache().subject(&selector.kind, text);
+        let Some(count) = view.partitions() else {
+            view.find(subject, identities);
+            continue;
+        };
+        let own = of_subject(&selector.kind, text, count);
+        if own != record.partition || !view.find_on(own, subject, identities) {
+            return Err(Unresolved::Elsewhere(own, count));
+        }
     }
     if identities.found().is_empty() {
-        return Err(Reason::MissingSubject);
+        return Err(Reason::MissingSubject.into());
     }
     let own = rules.occurred_at.as_ref().map_or(Ok(None), |from| occurred(from, record, slots))?;
     let stamped = record.timestamp.filter(|at| at.0 >= 0);
@@ -37,20 +62,24 @@ pub fn resolve(
 pub fn is_ambiguous(rules: &Rules, record: &Record<'_>) -> bool {
     let selectors = rules.selectors.iter().map(|selector| &selector.from);
     selectors.chain(&rules.occurred_at).any(|from| match from {
-        From::Header(name) => {
+        Source::Header(name) => {
             let mut values = record.headers_named(name);
             values.next().is_some_and(|first| values.any(|other| other != first))
         }
-        From::Slot(_) | From::Key => false,
+        Source::Slot(_) | Source::Key => false,
     })
 }
 
-fn subject<'a>(from: &From, record: &'a Record<'_>, slots: &'a Slots<'_>) -> Result<Option<&'a str>, Reason> {
+fn subject<'a>(
+    from: &Source,
+    record: &'a Record<'_>,
+    slots: &'a Slots<'_>,
+) -> Result<Option<&'a str>, Reason> {
     let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).map(Some).map_err(|_| Reason::InvalidSubject);
     match from {
-        From::Key => record.key.map_or(Ok(None), text),
-        From::Header(name) => record.headers_named(name).next().flatten().map_or(Ok(None), text),
-        From::Slot(slot) => match slots.get(*slot).and_then(Option::as_ref) {
+        Source::Key => record.key.map_or(Ok(None), text),
+        Source::Header(name) => record.headers_named(name).next().flatten().map_or(Ok(None), text),
+        Source::Slot(slot) => match slots.get(*slot).and_then(Option::as_ref) {
             None | Some(Scalar::Null) => Ok(None),
             Some(Scalar::Text(text)) => Ok(Some(text)),
             Some(Scalar::Integer(digits)) => Ok(Some(digits)),
@@ -59,10 +88,10 @@ fn subject<'a>(from: &From, record: &'a Record<'_>, slots: &'a Slots<'_>) -> Res
     }
 }
 
-fn occurred(from: &From, record: &Record<'_>, slots: &Slots<'_>) -> Result<Option<Timestamp>, Reason> {
+fn occurred(from: &Source, record: &Record<'_>, slots: &Slots<'_>) -> Result<Option<Timestamp>, Reason> {
     let read = |at: Option<Timestamp>| at.map(Some).ok_or(Reason::InvalidTime);
     let bytes = match from {
-        From::Slot(slot) => {
+        Source::Slot(slot) => {
             return match slots.get(*slot).and_then(Option::as_ref) {
                 None | Some(Scalar::Null) => Ok(None),
                 Some(Scalar::Text(text)) => read(Timestamp::parse(text)),
@@ -70,8 +99,8 @@ fn occurred(from: &From, record: &Record<'_>, slots: &Slots<'_>) -> Result<Optio
                 Some(Scalar::Other) => Err(Reason::InvalidTime),
             };
         }
-        From::Header(name) => record.headers_named(name).next().flatten(),
-        From::Key => record.key,
+        Source::Header(name) => record.headers_named(name).next().flatten(),
+        Source::Key => record.key,
     };
     let Some(bytes) = bytes else { return Ok(None) };
     let text = std::str::from_utf8(bytes).map_err(|_| Reason::InvalidTime)?;

@@ -50,6 +50,10 @@ pub enum Metric {
     ConsentStaleness,
     /// Consent keys that cannot be read.
     ConsentUnreadableKeys,
+    /// Consent keys on the wrong partition.
+    ConsentMisplacedKeys,
+    /// Consent partitions that are followed.
+    ConsentPartitions,
     /// Whether everything needed to forward is there.
     Ready,
     /// Which build, and which policy.
@@ -107,6 +111,8 @@ impl Metric {
         Self::ConsentLag,
         Self::ConsentStaleness,
         Self::ConsentUnreadableKeys,
+        Self::ConsentMisplacedKeys,
+        Self::ConsentPartitions,
         Self::Ready,
         Self::BuildInfo,
     ];
@@ -205,6 +211,16 @@ impl Metric {
                 "consentry_consent_unreadable_keys",
                 &[],
                 "Keys on the consent topic that cannot be read; more than 0 stops forwarding",
+            ),
+            Self::ConsentMisplacedKeys => gauge(
+                "consentry_consent_misplaced_keys",
+                &[],
+                "With `cache: sharded`, consent keys on the wrong partition; more than 0 stops forwarding",
+            ),
+            Self::ConsentPartitions => gauge(
+                "consentry_consent_partitions",
+                &[],
+                "Consent partitions that this process loads; with `cache: replicated` all of them",
             ),
             Self::Ready => {
                 gauge("consentry_ready", &[], "1 while everything needed to forward is there, else 0")
