@@ -147,6 +147,9 @@ impl<'l> Worker<'l> {
         let mut claim = barrier.claim(self.number);
         let mut looked = Instant::now();
         let view = loop {
+            if !line.refusals().is_empty() {
+                return self.abort();
+            }
             if let Some(view) = claim.wait(PATIENCE) {
                 break view;
             }

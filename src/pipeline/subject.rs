@@ -107,3 +107,48 @@ fn occurred(from: &Source, record: &Record<'_>, slots: &Slots<'_>) -> Result<Opt
     let number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     read(if number { text.parse().ok().map(Timestamp) } else { Timestamp::parse(text) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::settings::CacheSettings;
+    use crate::cache::{Cache, Caches, Said};
+    use crate::config::{Given, parse};
+    use crate::consent::Found;
+
+    const CONFIG: &str = "{version: 1, kafka: {brokers: ['a:1']}, consent: {topic: c}, \
+        policy: {purposes: {analytics: {}}}, pipelines: [{name: shop, from: {topics: [events]}, \
+        subject: [{type: user_id, key: true}], routes: [{name: analytics, \
+        require: {purposes: {all: [analytics]}}, to: {kafka: {topic: out}}}]}]}";
+
+    /// What is known of a key's subject on this partition of six.
+    fn known(caches: &Caches, key: &str, partition: i32) -> Result<bool, Unresolved> {
+        let ready = parse("c", CONFIG, Given { instance: Some("a"), ..Given::default() }).unwrap();
+        let rules = Rules::compile(&ready.policy, &ready.pipelines[0].rules).unwrap();
+        let record = Record { topic: "events", partition, key: Some(key.as_bytes()), ..Record::default() };
+        let mut identities = Identities::default();
+        resolve(&rules, &record, &Slots::new(), &caches.view(), &mut identities)?;
+        Ok(identities.found() != [Found::Unknown])
+    }
+
+    #[test]
+    fn with_a_cache_a_partition_nobody_is_unknown_because_they_are_elsewhere() {
+        let pattern = || Cache::new(CacheSettings { max_subjects: 9, max_grants: 9 }, &[7; 16]);
+        let (caches, whole) = (Caches::sharded(pattern()), Caches::whole(pattern()));
+        caches.discard(6);
+        let own = of_subject("user_id", "u-17", 6);
+        let (other, elsewhere) = ((own + 1) % 6, Err(Unresolved::Elsewhere(own, 6)));
+        assert_eq!(known(&caches, "u-17", own), elsewhere, "its partition is not loaded");
+        caches.load(own);
+        caches.load(other);
+        assert_eq!(known(&caches, "u-17", own), Ok(false));
+        for cache in [&caches, &whole] {
+            cache.apply(("user_id", "u-17"), own, 0, &Said::Invalid);
+        }
+        assert_eq!(known(&caches, " u-17", own), Ok(true), "however it is written");
+        assert_eq!(known(&caches, "u-17", other), elsewhere);
+        assert_eq!(known(&whole, "u-17", other), Ok(true));
+        let faulty = Err(Unresolved::Faulty(Reason::InvalidSubject));
+        assert_eq!(known(&caches, " ", other), faulty, "it is on no partition");
+    }
+}

@@ -103,7 +103,8 @@ pub(super) struct Consent {
     pub freshness: Option<WordOr<Barrier, Within>>,
     /// How long decisions may wait for a barrier before readiness is taken away. Default: 10s.
     pub barrier_alert: Option<Span>,
-    /// Whether a consent topic that holds no subject at all is fine. Default: false.
+    /// Whether a consent topic that holds no subject at all is fine. With `cache: sharded` a partition that is
+    /// not loaded counts as holding somebody once anything was written to it. Default: false.
     pub allow_empty: Option<bool>,
     /// What a process holds of the consent topic: all of it (`replicated`), or what belongs to the events that
     /// it reads (`sharded`). Default: `replicated`.
