@@ -165,7 +165,7 @@ impl Metric {
         }
     }
 
-    /// The lines that tell of the consent cache and of the process.
+    /// The lines that tell what the consent cache holds.
     const fn consent_spec(self) -> Spec {
         match self {
             Self::ConsentApplied => counter(
@@ -194,6 +194,13 @@ impl Metric {
                 &[],
                 "Consent records whose version was lower than the one before",
             ),
+            _ => self.standing_spec(),
+        }
+    }
+
+    /// The lines that tell how the following of the consent topic stands, and the process.
+    const fn standing_spec(self) -> Spec {
+        match self {
             Self::ConsentLag => gauge(
                 "consentry_consent_lag",
                 &["partition"],
