@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::clients::{Row, Transactions, Writer, read_all};
-use super::people::{erased, event, granted, numbers, withdrawn};
+use super::people::{erased, event, event_beside_consent as own, granted, numbers, withdrawn};
 use super::proxy::Proxy;
 use super::shop::Shop;
 use super::wait::{secs, until};
@@ -19,11 +19,6 @@ fn shop(address: &str, name: &str, source: i32, consent: i32) -> Shop {
     let mut shop = Shop::new(address, name, source, consent);
     shop.config["consent"]["cache"] = "sharded".into();
     shop
-}
-
-/// An event on the partition of its subject.
-fn own(id: &str, n: u64) -> Row {
-    Row { key: Some(format!("user_id:{id}").into_bytes()), ..event(id, n) }
 }
 
 /// Somebody, and whether they agree: every third has withdrawn.
