@@ -3,14 +3,19 @@
 //! The line knows nothing of how the cache is filled. It takes a claim for what it has fetched, waits, and
 //! gets a view of the cache, or not yet.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cache::View;
 
 /// Stands between fetching a batch and deciding it.
 pub trait Barrier: Send + Sync {
-    /// Makes a claim for everything that has been fetched by now.
-    fn claim<'c>(&'c self) -> Box<dyn Claim<'c> + 'c>;
+    /// A worker has events of partitions with these numbers, and of no other. Told before it makes a claim for
+    /// any of them.
+    fn holds(&self, worker: usize, partitions: BTreeSet<usize>);
+
+    /// Makes a claim for everything that this worker has fetched by now.
+    fn claim<'c>(&'c self, worker: usize) -> Box<dyn Claim<'c> + 'c>;
 }
 
 /// A batch's claim to a cache no older than its fetch.

@@ -93,6 +93,27 @@ fn online_asks_the_cluster() {
 }
 
 #[test]
+fn online_compares_partitions_where_they_must_match() {
+    let broker = Broker::start().unwrap();
+    broker.create("events", 3).unwrap();
+    broker.create("consents", 2).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let uneven = |name: &str| {
+        let output = consentry(folder.path(), &["check", "--online", name]);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        let said = stderr(&output);
+        let differ = "`consents` has 2 partition(s) and the source topic `events` 3";
+        said.contains(differ) && said.contains("or write `consent.cache: replicated`")
+    };
+    written(folder.path(), "whole.yaml", &broker.bootstrap(), "");
+    assert!(!uneven("whole.yaml"));
+    let text = std::fs::read_to_string(folder.path().join("whole.yaml")).unwrap();
+    let text = text.replace("{topic: consents}", "{topic: consents, cache: sharded}");
+    std::fs::write(folder.path().join("part.yaml"), text).unwrap();
+    assert!(uneven("part.yaml"));
+}
+
+#[test]
 fn standard_input_is_read_where_it_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path(), "good.yaml", "b:9092", "");

@@ -1,6 +1,7 @@
 //! What a configuration may say, and what is told of one that may not.
 
 use consentry::config::{self, Given, Problems, Ready, Secrets};
+use consentry::follower::settings::ShareSettings;
 use serde_json::Value as Json;
 
 mod faults;
@@ -27,6 +28,20 @@ fn each_fault_is_one_problem_in_its_place() {
         let told = told(&GOOD.replacen(old, new, 1));
         assert_eq!(told, [*want], "`{new}` in place of `{old}`");
     }
+}
+
+#[test]
+fn a_cache_for_a_part_of_the_topic_takes_one_subject_a_pipeline() {
+    let sharded = GOOD.replace("  freshness: barrier", "  cache: sharded");
+    assert_eq!(told(&sharded), Vec::<String>::new());
+    let share = parse(&sharded).unwrap().follower.share;
+    assert_eq!(share, ShareSettings::OfEvents(vec!["shop-events".to_owned()]));
+    assert_eq!(parse(GOOD).unwrap().follower.share, ShareSettings::Whole);
+    let one = "[{type: user_id, path: /user/id}]";
+    let two = "[{type: user_id, path: /user/id}, {type: email, path: /user/email}]";
+    assert_eq!(told(&GOOD.replace(one, two)), Vec::<String>::new());
+    let several = "26:49 several subjects with `consent.cache: sharded`";
+    assert_eq!(told(&sharded.replace(one, two)), [several]);
 }
 
 #[test]

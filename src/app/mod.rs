@@ -17,7 +17,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::admin::{self, About, Admin, Board, ConsentFigures};
-use crate::cache::Cache;
+use crate::cache::{Cache, Caches};
 use crate::config::Ready;
 use crate::follower::{Follower, FollowerError};
 use crate::pipeline::End;
@@ -114,7 +114,9 @@ impl Proxy {
         Metric::BuildInfo.gauge(&[env!("CARGO_PKG_VERSION"), &ready.policy_hash]).set(1.0);
         let mut key = [0; 16];
         getrandom::fill(&mut key)?;
-        let cache = Arc::new(Cache::new(ready.cache, &key));
+        let cache = Cache::new(ready.cache, &key);
+        let sharded = ready.follower.share.is_part();
+        let caches = Arc::new(if sharded { Caches::sharded(cache) } else { Caches::whole(cache) });
         let (mut rules, mut totals) = (Vec::new(), Vec::new());
         for pipeline in &ready.pipelines {
             let compiled = Arc::new(Rules::compile(&ready.policy, &pipeline.rules)?);
@@ -137,11 +139,12 @@ impl Proxy {
             health: health.clone(),
             exporter,
             totals: totals.clone(),
-            consent: figures(Arc::clone(&cache)),
+            consent: figures(Arc::clone(&caches)),
         };
         let admin = admin::serve(ready.admin, board)?;
         let checks_topic = !options.embedded;
-        let follower = Follower::start(&ready.cluster, &ready.follower, cache, health.clone(), checks_topic)?;
+        let follower =
+            Follower::start(&ready.cluster, &ready.follower, caches, health.clone(), checks_topic)?;
         let (tell, failed) = channel();
         let mut proxy = Self {
             stopping: Arc::default(),
@@ -167,7 +170,9 @@ impl Proxy {
         let clock = Arc::new(Clock::default());
         let left = Arc::new(std::sync::atomic::AtomicUsize::new(ready.pipelines.len()));
         let Some(follower) = &self.follower else { return Ok(()) };
-        for ((settings, rules), totals) in ready.pipelines.into_iter().zip(rules).zip(&self.totals) {
+        let sharded_by = ready.follower.share.is_part().then_some(ready.follower.topic);
+        let pipelines = ready.pipelines.into_iter().zip(rules).zip(&self.totals);
+        for (number, ((settings, rules), totals)) in pipelines.enumerate() {
             let parts = Parts {
                 settings,
                 rules,
@@ -175,12 +180,13 @@ impl Proxy {
                 cluster: ready.cluster.clone(),
                 instance: ready.instance.clone(),
                 policy_hash: ready.policy_hash.clone(),
-                barrier: Box::new(follower.gate()),
+                barrier: Box::new(follower.gate(number)),
                 health: self.health.clone(),
                 totals: Arc::clone(totals),
                 clock: Arc::clone(&clock),
                 stopping: Arc::clone(&self.stopping),
                 asks_limits: !options.embedded,
+                sharded_by: sharded_by.clone(),
             };
             let (tell, left) = (tell.clone(), Arc::clone(&left));
             let thread = std::thread::Builder::new().name(format!("pipeline-{}", parts.rules.name));
@@ -249,9 +255,9 @@ fn refuse_holds(ready: &Ready) -> Result<(), Error> {
     routes.find(|route| holds(&route.hold)).map_or(Ok(()), |route| Err(Error::Hold(route.name.clone())))
 }
 
-fn figures(cache: Arc<Cache>) -> Arc<dyn Fn() -> ConsentFigures + Send + Sync> {
+fn figures(caches: Arc<Caches>) -> Arc<dyn Fn() -> ConsentFigures + Send + Sync> {
     Arc::new(move || {
-        let census = cache.census();
+        let census = caches.census();
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
         ConsentFigures {
             subjects: count(census.subjects),

@@ -10,13 +10,14 @@
 mod bytes;
 mod packed;
 pub mod settings;
+mod shards;
 pub mod snapshot;
 mod store;
 mod table;
 
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -24,7 +25,10 @@ use crate::consent::{Identities, Vocabulary, normalize};
 use crate::wire::change::Change;
 use packed::{Body, Part};
 use settings::CacheSettings;
+use shards::Table;
 use store::Store;
+
+pub use shards::Caches;
 
 /// A subject's keyed hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,11 +69,11 @@ pub struct Census {
     pub conflicted: i64,
 }
 
-/// The consent cache of a process.
+/// A consent cache.
 #[derive(Debug)]
 pub struct Cache {
     store: Store,
-    words: Vocabulary,
+    words: Arc<Vocabulary>,
     hasher: SipHasher13,
     settings: CacheSettings,
     generation: RwLock<u64>,
@@ -87,7 +91,7 @@ impl Cache {
     pub fn new(settings: CacheSettings, key: &[u8; 16]) -> Self {
         Self {
             store: Store::default(),
-            words: Vocabulary::default(),
+            words: Arc::default(),
             hasher: SipHasher13::new_with_key(key),
             settings,
             generation: RwLock::new(0),
@@ -101,7 +105,7 @@ impl Cache {
     }
 
     /// The words of all subjects.
-    pub const fn words(&self) -> &Vocabulary {
+    pub fn words(&self) -> &Vocabulary {
         &self.words
     }
 
@@ -178,7 +182,7 @@ impl Cache {
     /// freshness: only the follower's barrier calls this on the way to a decision.
     pub fn view(&self) -> View<'_> {
         let generation = self.generation.read().unwrap_or_else(PoisonError::into_inner);
-        View { cache: self, generation }
+        View { cache: self, generation, shards: None }
     }
 
     /// What it holds.
@@ -203,6 +207,12 @@ impl Cache {
     /// The memory that subjects take, in bytes.
     pub fn bytes(&self) -> usize {
         self.store.bytes()
+    }
+
+    fn look_up(&self, subject: SubjectId, into: &mut Identities) {
+        if self.store.find(subject.0, |entry| packed::unpack(entry, into)).is_none() {
+            into.unknown();
+        }
     }
 
     /// 0 for a key in its one form; else a hash that tells two spellings of one subject apart.
@@ -233,14 +243,14 @@ impl Cache {
 pub struct View<'c> {
     cache: &'c Cache,
     generation: RwLockReadGuard<'c, u64>,
+    /// Where there is a cache a partition: those that are loaded.
+    shards: Option<RwLockReadGuard<'c, Table>>,
 }
 
 impl View<'_> {
     /// Adds what is known of a subject to the identities of a record.
     pub fn find(&self, subject: SubjectId, into: &mut Identities) {
-        if self.cache.store.find(subject.0, |entry| packed::unpack(entry, into)).is_none() {
-            into.unknown();
-        }
+        self.cache.look_up(subject, into);
     }
 
     /// The cache.

@@ -99,7 +99,11 @@ fn ask(ready: &Ready) -> (Report, Vec<Acl>) {
     let transactions = ready.line.delivery == Delivery::ExactlyOnce;
     let traffic: Vec<Traffic> = traffic.collect();
     let acls = acl::needed(&ready.instance, transactions, &ready.follower.topic, &traffic);
-    (inspect::inspect(&ready.cluster, &wanted, PATIENCE), acls)
+    let mut report = inspect::inspect(&ready.cluster, &wanted, PATIENCE);
+    if ready.follower.share.is_part() {
+        report.match_partitions();
+    }
+    (report, acls)
 }
 
 fn route_count(ready: &Ready) -> usize {

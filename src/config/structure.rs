@@ -42,11 +42,8 @@ const LATER_KEYS: &[(&str, &str, &str)] = &[
 ];
 
 /// Words of later versions: the key, the word, and what holds until then.
-const LATER_WORDS: &[(&str, &str, &str)] = &[
-    ("cache", "sharded", "use `replicated`, and more memory"),
-    ("format", "avro", "values must be `json`"),
-    ("format", "protobuf", "values must be `json`"),
-];
+const LATER_WORDS: &[(&str, &str, &str)] =
+    &[("format", "avro", "values must be `json`"), ("format", "protobuf", "values must be `json`")];
 
 /// Reads the raw structs. What is wrong is added to `problems` and made a hole in `tree`.
 pub(super) fn read(tree: &mut Node, problems: &mut Problems) -> raw::Configuration {

@@ -6,15 +6,20 @@
 //! after its fetch and waits until the cache has passed it; only then does it get a view of the cache. So a
 //! change that Kafka acknowledged before an event was appended governs that event.
 //!
+//! With [`settings::ShareSettings::OfEvents`] only those partitions are followed whose numbers are those of event
+//! partitions that a worker of this process has, and a worker waits for its own.
+//!
 //! Nothing a message contains can stop the reader: a record that does not decode denies its subject, and a
 //! key that nobody can read stops decisions, not the reading, until a tombstone for it comes.
 
 mod barrier;
+mod keys;
 mod reader;
 pub mod settings;
+mod share;
+mod sources;
 mod standing;
 mod state;
-mod unreadable;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,13 +31,14 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
-use crate::cache::Cache;
+use crate::cache::Caches;
 use crate::kafka::settings::ClusterSettings;
 use crate::telemetry::{Cause, Health};
 use crate::time::Instant;
-use settings::FollowerSettings;
+use keys::Kept;
+use settings::{FollowerSettings, ShareSettings};
+use share::{Held, Share};
 use state::State;
-use unreadable::Unreadable;
 
 pub use barrier::Gate;
 
@@ -51,13 +57,13 @@ pub enum FollowerError {
 struct Shared {
     settings: FollowerSettings,
     cluster: ClusterSettings,
-    cache: Arc<Cache>,
+    caches: Arc<Caches>,
     health: Health,
     /// Whether the topic's configuration is checked; the embedded broker has none to tell.
     checks_topic: bool,
     state: Mutex<State>,
     changed: Condvar,
-    unreadable: Mutex<Unreadable>,
+    kept: Mutex<Kept>,
     waiting: Mutex<Vec<(u64, Instant)>>,
     stopping: AtomicBool,
 }
@@ -67,8 +73,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
-        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_stopping(&self) -> bool {
@@ -95,10 +101,13 @@ impl Shared {
 
     /// Whether anything may be decided, but for freshness.
     fn may_decide(&self, state: &State) -> bool {
-        state.is_going()
-            && (self.settings.allow_empty || self.cache.census().subjects > 0)
-            && !self.cache.is_over()
-            && self.unreadable().is_empty()
+        state.is_going() && !self.is_empty(state) && !self.caches.is_over() && self.kept().is_empty()
+    }
+
+    /// Whether the topic holds no subject at all, and that is not meant. Of partitions that are not followed
+    /// only the ends are known, and anything there counts.
+    fn is_empty(&self, state: &State) -> bool {
+        !self.settings.allow_empty && self.caches.census().subjects <= 0 && !state.has_elsewhere()
     }
 }
 
@@ -117,19 +126,22 @@ impl Follower {
     pub fn start(
         cluster: &ClusterSettings,
         settings: &FollowerSettings,
-        cache: Arc<Cache>,
+        caches: Arc<Caches>,
         health: Health,
         checks_topic: bool,
     ) -> Result<Self, FollowerError> {
         let shared = Arc::new(Shared {
             settings: settings.clone(),
             cluster: cluster.clone(),
-            cache,
+            caches,
             health,
             checks_topic,
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(match settings.share {
+                ShareSettings::Whole => Share::Whole,
+                ShareSettings::OfEvents(_) => Share::Held(Held::default()),
+            })),
             changed: Condvar::new(),
-            unreadable: Mutex::default(),
+            kept: Mutex::default(),
             waiting: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
@@ -151,9 +163,9 @@ impl Follower {
         Ok(follower)
     }
 
-    /// What workers wait at.
-    pub fn gate(&self) -> Gate {
-        Gate::new(Arc::clone(&self.shared))
+    /// What the workers of a pipeline wait at; each pipeline has a number of its own.
+    pub fn gate(&self, pipeline: usize) -> Gate {
+        Gate::new(Arc::clone(&self.shared), pipeline)
     }
 }
 

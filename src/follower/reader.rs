@@ -1,5 +1,7 @@
 //! The reader: every committed message of every partition, applied to the cache.
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +10,13 @@ use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 
+use super::keys::{Key, SETTLED};
 use super::settings::ConsentFormat;
-use super::state::Command;
+use super::state::{Follow, Plan};
 use super::{FollowerError, Shared};
 use crate::cache::{Applied, Said};
-use crate::consent::split_key;
 use crate::kafka::client::{self, Asking};
 use crate::telemetry::Metric;
 use crate::wire::change::{decode_json, decode_protobuf};
@@ -29,8 +30,12 @@ const TELL_EVERY: usize = 512;
 pub struct Reader {
     shared: Arc<Shared>,
     consumer: Arc<BaseConsumer<Asking>>,
-    /// One entry a partition: the offset below which everything committed is applied.
-    partitions: Vec<i64>,
+    /// The plan that was obeyed last: its number, and how often everything had been forgotten by then.
+    obeyed: (u64, u64),
+    /// How many partitions the topic has.
+    count: usize,
+    /// What is followed: which time that is, and the offset below which everything committed is applied.
+    following: BTreeMap<usize, (u64, i64)>,
     untold: usize,
     /// How often the topic had been made anew when this reading of it began.
     changes: u64,
@@ -48,7 +53,7 @@ struct Counts {
 }
 
 impl Reader {
-    /// A reader that waits for its first command.
+    /// A reader that waits for its first plan.
     pub fn new(shared: Arc<Shared>) -> Result<Self, FollowerError> {
         let mut config = client::config(
             &shared.cluster,
@@ -78,7 +83,9 @@ impl Reader {
         Ok(Self {
             shared,
             consumer: Arc::new(consumer),
-            partitions: Vec::new(),
+            obeyed: (0, 0),
+            count: 0,
+            following: BTreeMap::new(),
             untold: 0,
             changes: 0,
             counts,
@@ -89,9 +96,10 @@ impl Reader {
     /// Reads until the follower stops.
     pub fn run(mut self) {
         while !self.shared.is_stopping() {
-            let commands = self.shared.state().take_commands();
-            for command in commands {
-                if let Err(error) = self.obey(command) {
+            let plan = self.shared.state().plan(self.obeyed.0);
+            if let Some((number, plan)) = plan {
+                self.obeyed.0 = number;
+                if let Err(error) = self.obey(&plan) {
                     self.break_off(&error.to_string());
                 }
             }
@@ -111,8 +119,9 @@ impl Reader {
             None => self.tell(),
             Some(Ok(message)) => {
                 let (partition, next) = (message.partition(), message.offset() + 1);
-                apply(&self.shared, &self.counts, &message);
-                self.pass(partition, next);
+                if self.pass(partition, next) {
+                    apply(&self.shared, &self.counts, self.count, &message);
+                }
                 self.untold += 1;
                 if self.untold >= TELL_EVERY {
                     self.tell();
@@ -129,10 +138,10 @@ impl Reader {
         }
     }
 
-    fn pass(&mut self, partition: i32, offset: i64) {
-        if let Some(next) = usize::try_from(partition).ok().and_then(|at| self.partitions.get_mut(at)) {
-            *next = offset.max(*next);
-        }
+    /// A partition is read up to there. False: it is not followed.
+    fn pass(&mut self, partition: i32, offset: i64) -> bool {
+        let following = usize::try_from(partition).ok().and_then(|at| self.following.get_mut(&at));
+        following.map(|(_, next)| *next = offset.max(*next)).is_some()
     }
 
     /// Tells the barrier how far the cache is.
@@ -140,42 +149,74 @@ impl Reader {
         if self.broken {
             return;
         }
-        let mut state = self.shared.state();
-        for (partition, next) in self.partitions.iter().enumerate() {
-            state.pass(partition, *next);
-        }
-        drop(state);
+        let told = self.following.iter().map(|(partition, (number, next))| (*partition, *number, *next));
+        self.shared.state().pass(told);
         self.untold = 0;
         self.shared.changed.notify_all();
     }
 
-    fn obey(&mut self, command: Command) -> Result<(), KafkaError> {
-        match command {
-            Command::Reset(count) => {
-                self.consumer.unassign()?;
-                self.changes = self.consumer.context().changes();
-                self.shared.cache.discard();
-                self.shared.unreadable().clear();
-                self.partitions = vec![0; count];
-                self.broken = false;
-                self.shared.state().restarted();
-                self.consumer.assign(&self.beginnings(0)?)
-            }
-            Command::Extend(from, count) => {
-                self.partitions.resize(count, 0);
-                self.consumer.incremental_assign(&self.beginnings(from)?)
-            }
+    fn obey(&mut self, plan: &Plan) -> Result<(), KafkaError> {
+        let anew = plan.resets != self.obeyed.1;
+        if anew {
+            self.obeyed.1 = plan.resets;
+            self.consumer.unassign()?;
+            self.changes = self.consumer.context().changes();
+            self.count = plan.count;
+            self.shared.caches.discard(plan.count);
+            self.shared.kept().clear();
+            self.following.clear();
+            self.broken = false;
+        } else if self.broken {
+            return Ok(());
         }
+        let stays = |(at, (number, _)): (&usize, &(u64, i64))| {
+            plan.follows.get(at).is_some_and(|follow| follow.number == *number)
+        };
+        let gone: Vec<usize> =
+            self.following.iter().filter(|one| !stays(*one)).map(|(partition, _)| *partition).collect();
+        self.leave(&gone)?;
+        let new = |at: &usize| !self.following.contains_key(at);
+        let new: Vec<(usize, Follow)> =
+            plan.follows.iter().filter(|(at, _)| new(at)).map(|(at, follow)| (*at, *follow)).collect();
+        self.begin(&new, anew)?;
+        self.tell();
+        Ok(())
     }
 
-    /// The partitions from `first` on, each at its beginning.
-    fn beginnings(&self, first: usize) -> Result<TopicPartitionList, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for number in first..self.partitions.len() {
-            let number = i32::try_from(number).unwrap_or(i32::MAX);
-            list.add_partition_offset(&self.shared.settings.topic, number, Offset::Beginning)?;
+    /// Follows these no longer, and forgets what they said.
+    fn leave(&mut self, partitions: &[usize]) -> Result<(), KafkaError> {
+        if partitions.is_empty() {
+            return Ok(());
         }
-        Ok(list)
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            self.following.remove(partition);
+            list.add_partition(&self.shared.settings.topic, number(*partition));
+        }
+        self.consumer.incremental_unassign(&list)?;
+        for partition in partitions.iter().map(|partition| number(*partition)) {
+            self.shared.caches.unload(partition);
+            self.shared.kept().leave(partition);
+        }
+        tracing::info!(topic = self.shared.settings.topic, ?partitions, "consent partitions unloaded");
+        Ok(())
+    }
+
+    /// Follows these from where each begins; `anew`: and nothing else.
+    fn begin(&mut self, follows: &[(usize, Follow)], anew: bool) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, follow) in follows {
+            self.shared.caches.load(number(*partition));
+            list.add_partition_offset(&self.shared.settings.topic, number(*partition), follow.from)?;
+            self.following.insert(*partition, (follow.number, 0));
+        }
+        if anew {
+            self.consumer.assign(&list)
+        } else if follows.is_empty() {
+            Ok(())
+        } else {
+            self.consumer.incremental_assign(&list)
+        }
     }
 
     /// An error of the consumer. The brokers' absence shows in readings that do not come; anything else may
@@ -229,15 +270,37 @@ impl Reader {
     }
 }
 
-/// Applies one message. Total: whatever it holds.
-fn apply(shared: &Shared, counts: &Counts, message: &BorrowedMessage<'_>) {
+/// Whether a message says that what stands under its key was put right.
+fn settles(message: &BorrowedMessage<'_>) -> bool {
+    let named = |headers: &BorrowedHeaders| headers.iter().any(|header| header.key == SETTLED);
+    // The client panics at a header's name that is not UTF-8.
+    message
+        .headers()
+        .is_some_and(|headers| catch_unwind(AssertUnwindSafe(|| named(headers))).unwrap_or(false))
+}
+
+/// A partition's number as the client has it.
+fn number(partition: usize) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+/// Applies one message of a topic with so many partitions. Total: whatever it holds.
+fn apply(shared: &Shared, counts: &Counts, count: usize, message: &BorrowedMessage<'_>) {
     let (partition, offset) = (message.partition(), message.offset());
     let (raw_key, body) = (message.key().unwrap_or_default(), message.payload());
-    let Some(key) = split_key(raw_key) else {
-        shared.unreadable().see(partition, offset, raw_key, body.is_none());
-        return;
+    let sharded = shared.settings.share.is_part().then_some(count);
+    let key = match Key::read(raw_key, partition, sharded) {
+        Key::Good(kind, value) => (kind, value),
+        Key::Unreadable => {
+            shared.kept().unreadable.see(partition, offset, raw_key, body.is_none());
+            return;
+        }
+        Key::Misplaced => {
+            shared.kept().misplaced.see(partition, offset, raw_key, body.is_none() && settles(message));
+            return;
+        }
     };
-    let max_grants = shared.cache.settings().max_grants;
+    let max_grants = shared.caches.settings().max_grants;
     let change = body.map(|body| match shared.settings.format {
         ConsentFormat::Json => decode_json(body, key, max_grants),
         ConsentFormat::Protobuf => decode_protobuf(body, key, max_grants),
@@ -250,7 +313,7 @@ fn apply(shared: &Shared, counts: &Counts, message: &BorrowedMessage<'_>) {
     if let Some(Err(error)) = &change {
         tracing::warn!(partition, offset, %error, "a consent record does not decode; its subject is denied");
     }
-    let Applied { version_regressed, vocabulary_full } = shared.cache.apply(key, partition, offset, &said);
+    let Applied { version_regressed, vocabulary_full } = shared.caches.apply(key, partition, offset, &said);
     count.increment(1);
     if version_regressed {
         counts.version_regressed.increment(1);

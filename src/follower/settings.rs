@@ -15,6 +15,25 @@ pub struct FollowerSettings {
     pub barrier_alert: Duration,
     /// Whether a consent topic without any subject is fine.
     pub allow_empty: bool,
+    /// What is held of the topic.
+    pub share: ShareSettings,
+}
+
+/// What a process holds of the consent topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShareSettings {
+    /// Every partition.
+    Whole,
+    /// Those with the numbers of its event partitions. These topics hold the events, and must have as many
+    /// partitions as the consent topic.
+    OfEvents(Vec<String>),
+}
+
+impl ShareSettings {
+    /// Whether only a part of the topic is held.
+    pub const fn is_part(&self) -> bool {
+        matches!(self, Self::OfEvents(_))
+    }
 }
 
 /// The encoding of a consent record.

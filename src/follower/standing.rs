@@ -1,6 +1,7 @@
 //! What readiness says of the consent topic.
 
 use super::Shared;
+use super::keys::SETTLED;
 use super::settings::{FollowerSettings, Freshness};
 use super::state::{State, Stop};
 use crate::telemetry::Cause;
@@ -8,19 +9,29 @@ use crate::telemetry::Cause;
 /// Raises and clears every cause that has to do with consent. Raises first, so that readiness does not
 /// flash up between two causes.
 pub fn report(shared: &Shared, state: &State) {
-    let of_topic = stopped(&shared.settings.topic, state.stop());
+    let stopped = stopped(&shared.settings.topic, state.stop());
+    let of_topic = [
+        Cause::ConsentTopicMissing,
+        Cause::ConsentTopicUnsuitable,
+        Cause::PartitionsDiffer,
+        Cause::ConsentUnreachable,
+        Cause::ConsentError,
+    ];
+    let detail =
+        |cause: &Cause| stopped.as_ref().filter(|(stands, _)| stands == cause).map(|(_, why)| why.clone());
+    let of_topic = of_topic.into_iter().map(|cause| {
+        let detail = detail(&cause);
+        (cause, detail)
+    });
     let causes = [
-        of_topic.0,
-        of_topic.1,
-        of_topic.2,
-        of_topic.3,
         (Cause::ConsentLoading, loading(shared, state)),
         (Cause::ConsentEmpty, empty(shared, state)),
         (Cause::CacheFull, full(shared)),
         (Cause::ConsentKeyUnreadable, unreadable(shared)),
+        (Cause::ConsentKeyMisplaced, misplaced(shared)),
         (Cause::BarrierWaiting, waiting(shared, state)),
     ];
-    let (standing, over): (Vec<_>, Vec<_>) = causes.into_iter().partition(|(_, detail)| detail.is_some());
+    let (standing, over): (Vec<_>, Vec<_>) = of_topic.chain(causes).partition(|(_, detail)| detail.is_some());
     for (cause, detail) in standing {
         shared.health.block(cause, detail.unwrap_or_default());
     }
@@ -29,27 +40,21 @@ pub fn report(shared: &Shared, state: &State) {
     }
 }
 
-type Standing = (Cause, Option<String>);
-
-fn stopped(topic: &str, stop: Option<&Stop>) -> (Standing, Standing, Standing, Standing) {
-    let (mut missing, mut unsuitable, mut unreachable, mut broken) = (None, None, None, None);
-    match stop {
-        None => {}
-        Some(Stop::Missing) => {
-            missing = Some(format!("topic `{topic}` does not exist: create it, compacted"))
+/// What stops everything, if anything does.
+fn stopped(topic: &str, stop: Option<&Stop>) -> Option<(Cause, String)> {
+    Some(match stop? {
+        Stop::Missing => {
+            (Cause::ConsentTopicMissing, format!("topic `{topic}` does not exist: create it, compacted"))
         }
-        Some(Stop::Unsuitable(why)) => unsuitable = Some(why.clone()),
-        Some(Stop::Unreachable(why)) => {
-            unreachable = Some(format!("the brokers of `{topic}` do not answer: {why}"));
+        Stop::Unsuitable(why) => (Cause::ConsentTopicUnsuitable, why.clone()),
+        Stop::Uneven(why) => (Cause::PartitionsDiffer, why.clone()),
+        Stop::Unreachable(why) => {
+            (Cause::ConsentUnreachable, format!("the brokers of `{topic}` do not answer: {why}"))
         }
-        Some(Stop::Broken(why)) => broken = Some(format!("a message of `{topic}` cannot be fetched: {why}")),
-    }
-    (
-        (Cause::ConsentTopicMissing, missing),
-        (Cause::ConsentTopicUnsuitable, unsuitable),
-        (Cause::ConsentUnreachable, unreachable),
-        (Cause::ConsentError, broken),
-    )
+        Stop::Broken(why) => {
+            (Cause::ConsentError, format!("a message of `{topic}` cannot be fetched: {why}"))
+        }
+    })
 }
 
 fn loading(shared: &Shared, state: &State) -> Option<String> {
@@ -59,19 +64,19 @@ fn loading(shared: &Shared, state: &State) -> Option<String> {
 }
 
 fn empty(shared: &Shared, state: &State) -> Option<String> {
-    let empty = state.is_going() && !shared.settings.allow_empty && shared.cache.census().subjects <= 0;
+    let empty = state.is_going() && state.is_loaded() && shared.is_empty(state);
     let topic = &shared.settings.topic;
     empty.then(|| format!("`{topic}` holds no subject: if that is meant, write `consent.allow_empty: true`"))
 }
 
 fn full(shared: &Shared) -> Option<String> {
-    let max = shared.cache.settings().max_subjects;
-    let over = shared.cache.is_over();
+    let max = shared.caches.settings().max_subjects;
+    let over = shared.caches.is_over();
     over.then(|| format!("more than limits.max_subjects = {max} subjects: raise it, and the memory"))
 }
 
 fn unreadable(shared: &Shared) -> Option<String> {
-    let keys = shared.unreadable();
+    let keys = &shared.kept().unreadable;
     let (partition, offset) = keys.first()?;
     let (count, FollowerSettings { topic, .. }) = (keys.len(), &shared.settings);
     let brokers = shared.cluster.brokers.join(",");
@@ -80,6 +85,21 @@ fn unreadable(shared: &Shared) -> Option<String> {
          knows whom it protects. Write a tombstone with the same key: key=$(kcat -C -b {brokers} -t {topic} \
          -p {partition} -o {offset} -c 1 -e -q -f %k); printf '%s\\001' \"$key\" | kcat -P -Z -b {brokers} \
          -t {topic} -p {partition} -K '\\x01'"
+    ))
+}
+
+fn misplaced(shared: &Shared) -> Option<String> {
+    let keys = &shared.kept().misplaced;
+    let (partition, offset) = keys.first()?;
+    let (count, FollowerSettings { topic, .. }) = (keys.len(), &shared.settings);
+    let brokers = shared.cluster.brokers.join(",");
+    Some(format!(
+        "{count} key(s) of `{topic}` are not on the partition that murmur2 of `type:value` gives, the first at \
+         partition {partition} offset {offset}: with `consent.cache: sharded` nobody looks for them there. Write \
+         what they say anew, partitioned as Java clients do (a tombstone too: it erases somebody); then settle \
+         each where it is: key=$(kcat -C -b {brokers} -t {topic} -p {partition} -o {offset} -c 1 -e -q -f %k); \
+         printf '%s\\001' \"$key\" | kcat -P -Z -b {brokers} -t {topic} -p {partition} -K '\\x01' \
+         -H {SETTLED}=true. Or write `consent.cache: replicated`"
     ))
 }
 

@@ -10,7 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 
-use super::settings::Freshness;
+use super::settings::{Freshness, ShareSettings};
+use super::sources::Sources;
 use super::state::{Reading, State, Stop};
 use super::{FollowerError, Shared};
 use crate::kafka::client::{self, Asking};
@@ -37,6 +38,8 @@ pub struct Watch {
     /// the topic's id.
     client: BaseConsumer<Asking>,
     is_assigned: bool,
+    /// The topics that must have as many partitions.
+    sources: Option<Sources>,
     gauges: Gauges,
     /// When the topic was last found to be configured as it must be.
     suitable_at: Option<Instant>,
@@ -48,6 +51,8 @@ struct Gauges {
     splits: Gauge,
     conflicted: Gauge,
     unreadable: Gauge,
+    misplaced: Gauge,
+    partitions: Gauge,
     staleness: Gauge,
     lag: Vec<Gauge>,
 }
@@ -71,11 +76,17 @@ impl Watch {
             splits: gauge(Metric::ConsentSplits),
             conflicted: gauge(Metric::ConsentConflicted),
             unreadable: gauge(Metric::ConsentUnreadableKeys),
+            misplaced: gauge(Metric::ConsentMisplacedKeys),
+            partitions: gauge(Metric::ConsentPartitions),
             staleness: gauge(Metric::ConsentStaleness),
             lag: Vec::new(),
         };
         shared.health.block(Cause::ConsentLoading, "the consent topic has not been read yet".to_owned());
-        Ok(Self { suitable_at: None, shared, client, is_assigned: false, gauges })
+        let sources = match &shared.settings.share {
+            ShareSettings::Whole => None,
+            ShareSettings::OfEvents(topics) => Some(Sources::new(&shared.cluster, topics)?),
+        };
+        Ok(Self { suitable_at: None, shared, client, is_assigned: false, sources, gauges })
     }
 
     /// Looks until the follower stops.
@@ -128,6 +139,9 @@ impl Watch {
     fn look(&mut self, number: u64, began: Instant) -> Result<(), Stop> {
         let topic = self.shared.settings.topic.clone();
         let count = topics::partitions(self.client.client(), &topic, ASK_WITHIN).map_err(stop)?;
+        if let Some(sources) = &mut self.sources {
+            sources.check(&topic, count, ASK_WITHIN)?;
+        }
         self.hold_on(&topic).map_err(|error| stop(error.into()))?;
         let topic_id = self.client.context().topic_id();
         self.check_topic(&topic)?;
@@ -159,6 +173,7 @@ impl Watch {
             self.shared.state().extend(count);
         }
         let mut state = self.shared.state();
+        state.follow();
         state.identify(topic_id);
         state.complete(Reading { number, began, targets: ends.into() });
         Ok(())
@@ -205,7 +220,7 @@ impl Watch {
 
     /// Says what is in the way, and how far the cache is.
     fn report(&mut self) {
-        let census = self.shared.cache.census();
+        let census = self.shared.caches.census();
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
         for (gauge, count) in [
             (&self.gauges.subjects, census.subjects),
@@ -225,7 +240,12 @@ impl Watch {
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.gauges.lag.iter().zip(lags).for_each(|(gauge, lag)| gauge.set(lag as f64));
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        self.gauges.unreadable.set(self.shared.unreadable().len() as f64);
+        {
+            let kept = self.shared.kept();
+            self.gauges.unreadable.set(kept.unreadable.len() as f64);
+            self.gauges.misplaced.set(kept.misplaced.len() as f64);
+            self.gauges.partitions.set(state.followed().count() as f64);
+        }
         super::standing::report(&self.shared, &state);
     }
 }
@@ -241,7 +261,7 @@ fn lags(state: &State) -> Vec<i64> {
     lags
 }
 
-fn stop(error: TopicError) -> Stop {
+pub(super) fn stop(error: TopicError) -> Stop {
     match error {
         TopicError::Missing(_) => Stop::Missing,
         TopicError::Kafka(_) | TopicError::Refused(..) | TopicError::Runtime(_) => {

@@ -117,6 +117,17 @@ fn look(
 }
 
 impl Report {
+    /// Adds what is wrong where the source topics must have as many partitions as the consent topic.
+    pub fn match_partitions(&mut self) {
+        let of = |role| self.topics.iter().filter(move |seen| seen.wanted.role == role);
+        let counted = |seen: &'_ Seen| Some((seen.wanted.topic.clone(), seen.partitions?));
+        let sources: Vec<_> = of(Role::Source).filter_map(counted).collect();
+        let sources: Vec<_> = sources.iter().map(|(topic, count)| (topic.as_str(), *count)).collect();
+        let consent = of(Role::Consent).find_map(counted);
+        let found = consent.and_then(|(topic, count)| uneven((&topic, count), &sources));
+        self.findings.extend(found);
+    }
+
     fn add(&mut self, message: String, help: &str) {
         self.findings.push(Finding { message, help: help.to_owned() });
     }
@@ -166,9 +177,33 @@ pub fn consent_faults(topic: &str, cleanup: Option<&str>, delete_retention_ms: O
     faults
 }
 
+/// What is wrong where these topics, each with its partitions, must have as many as the consent topic.
+pub fn uneven(consent: (&str, usize), sources: &[(&str, usize)]) -> Option<Finding> {
+    let (topic, partitions) = consent;
+    let (source, others) = sources.iter().find(|(_, count)| *count != partitions)?;
+    Some(Finding {
+        message: format!(
+            "the consent topic `{topic}` has {partitions} partition(s) and the source topic `{source}` {others}: \
+             with `consent.cache: sharded` they must have as many"
+        ),
+        help:
+            "make topics with as many partitions and write to them anew, because partitions that are added \
+               leave older keys where they were; or write `consent.cache: replicated`"
+                .to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_partitions_must_match_the_first_topic_that_differs_is_named() {
+        assert_eq!(uneven(("c", 6), &[("a", 6), ("b", 6)]), None);
+        let found = uneven(("c", 6), &[("a", 6), ("b", 12)]).unwrap();
+        assert!(found.message.contains("`c` has 6") && found.message.contains("`b` 12"), "{}", found.message);
+        assert!(found.help.contains("replicated"));
+    }
 
     #[test]
     fn a_consent_topic_is_compacted_and_keeps_tombstones() {

@@ -1,4 +1,8 @@
-//! Which partition a record goes to.
+//! Which partition a record goes to, and which a subject's consent is on.
+
+use smallvec::SmallVec;
+
+use crate::consent::normalize;
 
 /// Java's murmur2, as Kafka's default partitioner uses it (`org.apache.kafka.common.utils.Utils#murmur2`).
 pub fn murmur2(key: &[u8]) -> u32 {
@@ -28,12 +32,27 @@ pub fn murmur2(key: &[u8]) -> u32 {
 pub fn choose(key: Option<&[u8]>, from: i32, of: usize, sink: usize) -> i32 {
     let count = u32::try_from(sink).unwrap_or(u32::MAX).max(1);
     let from = from.unsigned_abs();
-    let chosen = match key {
-        _ if of == sink && from < count => from,
-        Some(key) => (murmur2(key) & 0x7fff_ffff) % count,
-        None => from % count,
-    };
-    i32::try_from(chosen).unwrap_or(0)
+    match key {
+        _ if of == sink && from < count => i32::try_from(from).unwrap_or(0),
+        Some(key) => by_key(key, sink),
+        None => i32::try_from(from % count).unwrap_or(0),
+    }
+}
+
+/// The partition of so many that a key decides on, as Java clients have it.
+fn by_key(key: &[u8], partitions: usize) -> i32 {
+    let count = u32::try_from(partitions).unwrap_or(u32::MAX).max(1);
+    i32::try_from((murmur2(key) & 0x7fff_ffff) % count).unwrap_or(0)
+}
+
+/// The partition of so many that a subject's consent is on: that of `type:value`, the value in its one form, as
+/// Java clients have it.
+pub fn of_subject(kind: &str, value: &str, count: usize) -> i32 {
+    let mut key: SmallVec<[u8; 128]> = SmallVec::new();
+    for part in [kind, ":", &normalize(kind, value)] {
+        key.extend_from_slice(part.as_bytes());
+    }
+    by_key(&key, count)
 }
 
 #[cfg(test)]
@@ -61,5 +80,14 @@ mod tests {
         assert_eq!(choose(Some(b"abc"), 3, 4, 7), (479_470_107 % 7));
         assert_eq!(choose(None, 3, 4, 2), 1);
         assert_eq!(choose(None, 0, 1, 0), 0);
+    }
+
+    #[test]
+    fn a_subject_is_on_the_partition_of_its_consent_key() {
+        assert_eq!(of_subject("user_id", "u-17", 6), choose(Some(b"user_id:u-17"), 0, 0, 6));
+        assert_eq!(
+            of_subject("email", " Ann@Example.ORG", 97),
+            choose(Some(b"email:ann@example.org"), 0, 0, 97)
+        );
     }
 }

@@ -26,6 +26,7 @@ impl Worker<'_> {
         consumer: &'c BaseConsumer<Member>,
         fetched: &mut Fetched<'c>,
     ) -> Result<(), End> {
+        self.read_on(consumer)?;
         let limits = self.line.limits();
         let left = self.writer.age().map(|age| self.line.commit_interval().saturating_sub(age));
         let mut patience = left.map_or(PATIENCE, |left| left.min(PATIENCE));
@@ -94,7 +95,13 @@ impl Worker<'_> {
         consumer: &BaseConsumer<Member>,
         fetched: &mut Fetched<'_>,
     ) -> Result<(), End> {
-        for event in consumer.context().take_events() {
+        let events = consumer.context().take_events();
+        if !events.is_empty() {
+            let ours = consumer.assignment()?.to_topic_map().into_keys();
+            let numbers = ours.filter_map(|(_, partition)| usize::try_from(partition).ok()).collect();
+            self.line.barrier().holds(self.number, numbers);
+        }
+        for event in events {
             match event {
                 Event::Assigned(place, from, gap) => {
                     self.line.rebalanced("assigned");
@@ -122,6 +129,7 @@ impl Worker<'_> {
                     );
                     self.gaps.remove(&place);
                     self.tell_gaps();
+                    self.forget_refusal(Some(&place));
                     let is_begun = self.open.has(&place);
                     self.open.drop_place(&place);
                     if is_begun {
@@ -152,6 +160,7 @@ impl Worker<'_> {
             "the topic was made anew: it is read from its beginning"
         );
         places.iter().for_each(|place| self.open.drop_place(place));
+        places.iter().for_each(|place| self.forget_refusal(Some(place)));
         self.abort()?;
         let mut list = TopicPartitionList::new();
         for (place, (low, _)) in bounds(consumer, &places)? {

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::subject;
+use super::refusal::Misplaced;
+use super::subject::{self, Unresolved};
 use crate::cache::View;
 use crate::consent::{
     Batch, Cleared, Grounds, Identities, Judged, Matcher, Question, Reason, judge as decide,
@@ -66,7 +67,7 @@ struct Read<'a, 'm> {
 /// What is found out about a record only when a route asks, and then kept for the others.
 #[derive(Default)]
 struct Asked {
-    subject: Option<Result<Option<Timestamp>, Reason>>,
+    subject: Option<Result<Option<Timestamp>, Unresolved>>,
     seen: Option<Seen>,
 }
 
@@ -98,13 +99,17 @@ impl<'r> Judge<'r> {
     }
 
     /// Judges one record and gives what became of it at each route, in the order of the configuration.
+    ///
+    /// # Errors
+    /// It cannot be decided where it stands; what was given of it so far must not be done. Only where a cache a
+    /// partition is held.
     pub fn record<'batch, 'm>(
         &mut self,
         batch: &'batch Batch,
         view: &View<'_>,
         record: &Record<'m>,
         mut each: impl FnMut(usize, Outcome<'batch, 'm>, Option<(i32, i64)>),
-    ) {
+    ) -> Result<(), Misplaced> {
         let rules = self.rules;
         self.identities.clear();
         match self.read(record) {
@@ -116,11 +121,12 @@ impl<'r> Judge<'r> {
             Ok(read) => {
                 let mut asked = Asked::default();
                 for (index, route) in rules.routes.iter().enumerate() {
-                    let outcome = self.route(batch, view, &read, index, route, &mut asked);
+                    let outcome = self.route(batch, view, &read, index, route, &mut asked)?;
                     each(index, outcome, self.identities.consent_offset());
                 }
             }
         }
+        Ok(())
     }
 
     /// What is checked of the record as a whole.
@@ -156,38 +162,39 @@ impl<'r> Judge<'r> {
         index: usize,
         route: &Route,
         asked: &mut Asked,
-    ) -> Outcome<'batch, 'm> {
+    ) -> Result<Outcome<'batch, 'm>, Misplaced> {
         if read.record.is_deletion() && route.pass_tombstones {
-            return self.clear(decide(batch, read, Question::Deletion), route);
+            return Ok(self.clear(decide(batch, read, Question::Deletion), route));
         }
         if let Some(when) = &route.when {
             let seen = asked.seen.get_or_insert_with(|| Seen::new(read.record, read.text));
             match when.holds(seen) {
                 Some(true) => {}
-                Some(false) => return Outcome::NotRouted,
-                None => return Outcome::Quarantined(Reason::WhenFailed),
+                Some(false) => return Ok(Outcome::NotRouted),
+                None => return Ok(Outcome::Quarantined(Reason::WhenFailed)),
             }
         }
         if let Needs::Nothing(level) = route.needs {
-            return self.clear(decide(batch, read, Question::Nothing { level }), route);
+            return Ok(self.clear(decide(batch, read, Question::Nothing { level }), route));
         }
         let resolved = *asked.subject.get_or_insert_with(|| {
             subject::resolve(self.rules, read.record, &read.slots, view, &mut self.identities)
         });
         let occurred_at = match resolved {
             Ok(occurred_at) => occurred_at,
-            Err(reason) => return Outcome::Quarantined(reason),
+            Err(Unresolved::Faulty(reason)) => return Ok(Outcome::Quarantined(reason)),
+            Err(Unresolved::Elsewhere(own, count)) => return Err(Misplaced::of(read.record, own, count)),
         };
         let words = view.cache().words();
         if let Some(Some(matcher)) = self.matchers.get_mut(index) {
             matcher.learn(words);
         }
         let Some(Some(matcher)) = self.matchers.get(index) else {
-            return Outcome::Dropped(Reason::NoConsent);
+            return Ok(Outcome::Dropped(Reason::NoConsent));
         };
         let (terms, identities) = (&self.rules.terms, &self.identities);
         let question = Question::Consent { matcher, words, terms, occurred_at, identities };
-        self.clear(decide(batch, read, question), route)
+        Ok(self.clear(decide(batch, read, question), route))
     }
 
     fn clear<'batch, 'm>(&self, judged: Judged<'batch, &Read<'_, 'm>>, route: &Route) -> Outcome<'batch, 'm> {

@@ -10,8 +10,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use thiserror::Error;
 
 use super::calls::{Call, Calls};
+use super::refusal::Refusals;
 use super::settings::{Delivery, LineLimits, LineSettings, PipelineSettings, Start};
 use crate::kafka::client;
+use crate::kafka::inspect::{Finding, uneven};
 use crate::kafka::member;
 use crate::kafka::settings::{ClusterSettings, TopicSettings};
 use crate::kafka::topics::{self, ASK_WITHIN, TopicError, Topics};
@@ -38,6 +40,9 @@ pub enum LineError {
     /// Topics to write to are missing.
     #[error("{0}: to be written to and not there: create them, or write `create: true` beside their names")]
     MissingSinks(String),
+    /// The source topics have not as many partitions as the consent topic, and must have.
+    #[error("{0}: {1}")]
+    Uneven(String, String),
     /// A topic cannot be asked about.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -69,6 +74,8 @@ pub struct Parts {
     pub stopping: Arc<AtomicBool>,
     /// Whether topics' configurations can be asked for; the embedded broker has none to tell.
     pub asks_limits: bool,
+    /// The consent topic, where only those partitions of it are held whose numbers the sources' have.
+    pub sharded_by: Option<String>,
 }
 
 /// One pipeline, as its workers share it.
@@ -79,6 +86,7 @@ pub struct Line {
     targets: RwLock<Arc<[Target]>>,
     counts: Counts,
     calls: Calls,
+    refusals: Refusals,
 }
 
 struct Counts {
@@ -103,6 +111,12 @@ impl Line {
         let mut sources = BTreeMap::new();
         for topic in &parts.settings.topics {
             sources.insert(topic.clone(), count(topic)?);
+        }
+        if let Some(consent) = &parts.sharded_by {
+            let found: Vec<_> = sources.iter().map(|(topic, count)| (topic.as_str(), *count)).collect();
+            if let Some(Finding { message, help }) = uneven((consent, count(consent)?), &found) {
+                return Err(LineError::Uneven(message, help));
+            }
         }
         let most = sources.values().copied().max().unwrap_or(1);
         let admin = Topics::connect(&parts.cluster)?;
@@ -131,6 +145,7 @@ impl Line {
         let line = Self {
             counts: Counts::new(&pipeline),
             calls: Calls::new(parts.line.workers),
+            refusals: Refusals::default(),
             parts,
             sources,
             targets: RwLock::new(targets.into()),
@@ -216,6 +231,11 @@ impl Line {
     /// The policy's hash.
     pub fn policy_hash(&self) -> &str {
         &self.parts.policy_hash
+    }
+
+    /// Records that the pipeline refuses to go past.
+    pub(super) const fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// What workers wait at.

@@ -22,6 +22,7 @@ mod fetch;
 pub mod judge;
 pub mod line;
 mod open;
+pub mod refusal;
 pub mod settings;
 pub mod subject;
 mod write;
@@ -43,6 +44,7 @@ pub use end::End;
 use judge::Judge;
 use line::Line;
 use open::{Open, Origin};
+use refusal::Undone;
 
 /// How long a worker waits in one go before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -87,7 +89,7 @@ impl<'l> Worker<'l> {
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         rdkafka::consumer::Consumer::subscribe(&consumer, &topics)?;
         let routes = line.rules().routes.len();
-        Ok(Self {
+        let worker = Self {
             consumer: Arc::new(consumer),
             writer,
             targets: line.targets(),
@@ -103,7 +105,9 @@ impl<'l> Worker<'l> {
             kept: Instant::now(),
             line,
             number,
-        })
+        };
+        worker.forget_refusal(None);
+        Ok(worker)
     }
 
     /// Works until it is told to stop, then commits what it has begun.
@@ -113,6 +117,10 @@ impl<'l> Worker<'l> {
         let limits = self.line.limits();
         let mut judge = Judge::new(self.line.rules(), limits.max_record_bytes, limits.max_depth);
         while !self.line.is_stopping() {
+            if !self.line.refusals().is_empty() {
+                self.stand_still(&consumer)?;
+                continue;
+            }
             let mut fetched = Fetched::default();
             self.fetch(&consumer, &mut fetched)?;
             if fetched.is_empty() {
@@ -136,9 +144,12 @@ impl<'l> Worker<'l> {
     ) -> Result<(), End> {
         let line = self.line;
         let barrier = line.barrier();
-        let mut claim = barrier.claim();
+        let mut claim = barrier.claim(self.number);
         let mut looked = Instant::now();
         let view = loop {
+            if !line.refusals().is_empty() {
+                return self.abort();
+            }
             if let Some(view) = claim.wait(PATIENCE) {
                 break view;
             }
@@ -152,7 +163,7 @@ impl<'l> Worker<'l> {
             if looked.elapsed() >= LOOK_EVERY {
                 looked = Instant::now();
                 if self.keep_membership(consumer, &mut fetched)? {
-                    claim = barrier.claim();
+                    claim = barrier.claim(self.number);
                 }
             }
             if fetched.is_empty() {
@@ -163,12 +174,12 @@ impl<'l> Worker<'l> {
         drop(claim);
         let batch = Batch::open(line.now());
         self.targets = line.targets();
-        let written = self.writer.begin().and_then(|()| {
+        let written = self.writer.begin().map_err(Undone::from).and_then(|()| {
             fetched.messages().try_for_each(|message| self.record(judge, &batch, &view, message))
         });
         drop(view);
         self.read_on(consumer)?;
-        written.or_else(|error| self.recover(error))
+        written.or_else(|undone| self.undo(undone))
     }
 
     /// After a failed write: aborts or replaces the producer, and reads again what was not committed.

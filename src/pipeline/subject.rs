@@ -2,31 +2,56 @@
 
 use crate::cache::View;
 use crate::consent::{Identities, MAX_SUBJECT_BYTES, Reason};
-use crate::policy::rules::{From, Rules};
+use crate::kafka::partition::of_subject;
+use crate::policy::rules::{From as Source, Rules};
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::wire::json::{Scalar, Slots};
 
+/// Why a record's subjects are not looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// The record is to be quarantined.
+    Faulty(Reason),
+    /// What is known of a subject is on this partition of so many, and the record on another.
+    Elsewhere(i32, usize),
+}
+
+impl From<Reason> for Unresolved {
+    fn from(reason: Reason) -> Self {
+        Self::Faulty(reason)
+    }
+}
+
 /// Looks up every subject the record names, and says when the event occurred: the earlier of its own time
-/// and the record's timestamp. The error is the reason to quarantine the record.
+/// and the record's timestamp. Where only a part of the consent topic is held, a subject is looked up on the
+/// record's own partition, which must be the subject's.
 pub fn resolve(
     rules: &Rules,
     record: &Record<'_>,
     slots: &Slots<'_>,
     view: &View<'_>,
     identities: &mut Identities,
-) -> Result<Option<Timestamp>, Reason> {
+) -> Result<Option<Timestamp>, Unresolved> {
     identities.clear();
     for selector in &rules.selectors {
         let Some(text) = subject(&selector.from, record, slots)? else { continue };
         let text = text.trim();
         if text.is_empty() || text.len() > MAX_SUBJECT_BYTES {
-            return Err(Reason::InvalidSubject);
+            return Err(Reason::InvalidSubject.into());
         }
-        view.find(view.cache().subject(&selector.kind, text), identities);
+        let subject = view.cache().subject(&selector.kind, text);
+        let Some(count) = view.partitions() else {
+            view.find(subject, identities);
+            continue;
+        };
+        let own = of_subject(&selector.kind, text, count);
+        if own != record.partition || !view.find_on(own, subject, identities) {
+            return Err(Unresolved::Elsewhere(own, count));
+        }
     }
     if identities.found().is_empty() {
-        return Err(Reason::MissingSubject);
+        return Err(Reason::MissingSubject.into());
     }
     let own = rules.occurred_at.as_ref().map_or(Ok(None), |from| occurred(from, record, slots))?;
     let stamped = record.timestamp.filter(|at| at.0 >= 0);
@@ -37,20 +62,24 @@ pub fn resolve(
 pub fn is_ambiguous(rules: &Rules, record: &Record<'_>) -> bool {
     let selectors = rules.selectors.iter().map(|selector| &selector.from);
     selectors.chain(&rules.occurred_at).any(|from| match from {
-        From::Header(name) => {
+        Source::Header(name) => {
             let mut values = record.headers_named(name);
             values.next().is_some_and(|first| values.any(|other| other != first))
         }
-        From::Slot(_) | From::Key => false,
+        Source::Slot(_) | Source::Key => false,
     })
 }
 
-fn subject<'a>(from: &From, record: &'a Record<'_>, slots: &'a Slots<'_>) -> Result<Option<&'a str>, Reason> {
+fn subject<'a>(
+    from: &Source,
+    record: &'a Record<'_>,
+    slots: &'a Slots<'_>,
+) -> Result<Option<&'a str>, Reason> {
     let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).map(Some).map_err(|_| Reason::InvalidSubject);
     match from {
-        From::Key => record.key.map_or(Ok(None), text),
-        From::Header(name) => record.headers_named(name).next().flatten().map_or(Ok(None), text),
-        From::Slot(slot) => match slots.get(*slot).and_then(Option::as_ref) {
+        Source::Key => record.key.map_or(Ok(None), text),
+        Source::Header(name) => record.headers_named(name).next().flatten().map_or(Ok(None), text),
+        Source::Slot(slot) => match slots.get(*slot).and_then(Option::as_ref) {
             None | Some(Scalar::Null) => Ok(None),
             Some(Scalar::Text(text)) => Ok(Some(text)),
             Some(Scalar::Integer(digits)) => Ok(Some(digits)),
@@ -59,10 +88,10 @@ fn subject<'a>(from: &From, record: &'a Record<'_>, slots: &'a Slots<'_>) -> Res
     }
 }
 
-fn occurred(from: &From, record: &Record<'_>, slots: &Slots<'_>) -> Result<Option<Timestamp>, Reason> {
+fn occurred(from: &Source, record: &Record<'_>, slots: &Slots<'_>) -> Result<Option<Timestamp>, Reason> {
     let read = |at: Option<Timestamp>| at.map(Some).ok_or(Reason::InvalidTime);
     let bytes = match from {
-        From::Slot(slot) => {
+        Source::Slot(slot) => {
             return match slots.get(*slot).and_then(Option::as_ref) {
                 None | Some(Scalar::Null) => Ok(None),
                 Some(Scalar::Text(text)) => read(Timestamp::parse(text)),
@@ -70,11 +99,56 @@ fn occurred(from: &From, record: &Record<'_>, slots: &Slots<'_>) -> Result<Optio
                 Some(Scalar::Other) => Err(Reason::InvalidTime),
             };
         }
-        From::Header(name) => record.headers_named(name).next().flatten(),
-        From::Key => record.key,
+        Source::Header(name) => record.headers_named(name).next().flatten(),
+        Source::Key => record.key,
     };
     let Some(bytes) = bytes else { return Ok(None) };
     let text = std::str::from_utf8(bytes).map_err(|_| Reason::InvalidTime)?;
     let number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     read(if number { text.parse().ok().map(Timestamp) } else { Timestamp::parse(text) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::settings::CacheSettings;
+    use crate::cache::{Cache, Caches, Said};
+    use crate::config::{Given, parse};
+    use crate::consent::Found;
+
+    const CONFIG: &str = "{version: 1, kafka: {brokers: ['a:1']}, consent: {topic: c}, \
+        policy: {purposes: {analytics: {}}}, pipelines: [{name: shop, from: {topics: [events]}, \
+        subject: [{type: user_id, key: true}], routes: [{name: analytics, \
+        require: {purposes: {all: [analytics]}}, to: {kafka: {topic: out}}}]}]}";
+
+    /// What is known of a key's subject on this partition of six.
+    fn known(caches: &Caches, key: &str, partition: i32) -> Result<bool, Unresolved> {
+        let ready = parse("c", CONFIG, Given { instance: Some("a"), ..Given::default() }).unwrap();
+        let rules = Rules::compile(&ready.policy, &ready.pipelines[0].rules).unwrap();
+        let record = Record { topic: "events", partition, key: Some(key.as_bytes()), ..Record::default() };
+        let mut identities = Identities::default();
+        resolve(&rules, &record, &Slots::new(), &caches.view(), &mut identities)?;
+        Ok(identities.found() != [Found::Unknown])
+    }
+
+    #[test]
+    fn with_a_cache_a_partition_nobody_is_unknown_because_they_are_elsewhere() {
+        let pattern = || Cache::new(CacheSettings { max_subjects: 9, max_grants: 9 }, &[7; 16]);
+        let (caches, whole) = (Caches::sharded(pattern()), Caches::whole(pattern()));
+        caches.discard(6);
+        let own = of_subject("user_id", "u-17", 6);
+        let (other, elsewhere) = ((own + 1) % 6, Err(Unresolved::Elsewhere(own, 6)));
+        assert_eq!(known(&caches, "u-17", own), elsewhere, "its partition is not loaded");
+        caches.load(own);
+        caches.load(other);
+        assert_eq!(known(&caches, "u-17", own), Ok(false));
+        for cache in [&caches, &whole] {
+            cache.apply(("user_id", "u-17"), own, 0, &Said::Invalid);
+        }
+        assert_eq!(known(&caches, " u-17", own), Ok(true), "however it is written");
+        assert_eq!(known(&caches, "u-17", other), elsewhere);
+        assert_eq!(known(&whole, "u-17", other), Ok(true));
+        let faulty = Err(Unresolved::Faulty(Reason::InvalidSubject));
+        assert_eq!(known(&caches, " ", other), faulty, "it is on no partition");
+    }
 }

@@ -6,6 +6,7 @@ use super::Worker;
 use super::batch;
 use super::judge::{Judge, Outcome};
 use super::open::Origin;
+use super::refusal::Undone;
 use crate::cache::View;
 use crate::consent::{Batch, Cleared, End, Grounds, Reason};
 use crate::kafka::writer::WriteError;
@@ -23,7 +24,7 @@ impl Worker<'_> {
         batch: &Batch,
         view: &View<'_>,
         message: &(BorrowedMessage<'_>, bool),
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), Undone> {
         let (record, headers_readable) = batch::record(message);
         let place = self.open.place(record.topic, record.partition);
         let mut notes: Vec<Note> = Vec::new();
@@ -34,7 +35,7 @@ impl Worker<'_> {
             }
         };
         if headers_readable {
-            judge.record(batch, view, &record, each);
+            judge.record(batch, view, &record, each).map_err(Undone::Refused)?;
         } else {
             (0..judge.rules().routes.len())
                 .for_each(|route| each(route, Outcome::Quarantined(Reason::Malformed), None));

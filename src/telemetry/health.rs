@@ -29,6 +29,10 @@ pub enum Cause {
     ConsentUnreachable,
     /// A key on the consent topic cannot be read.
     ConsentKeyUnreadable,
+    /// A key on the consent topic is on another partition than its own.
+    ConsentKeyMisplaced,
+    /// The consent topic and the topics of the events have not as many partitions, and must have.
+    PartitionsDiffer,
     /// The consent topic cannot be followed for another reason.
     ConsentError,
     /// Decisions have waited for fresh consent for longer than `barrier_alert`.
@@ -37,6 +41,8 @@ pub enum Cause {
     CacheFull,
     /// The brokers of this pipeline's topics do not answer.
     SourceUnreachable(String, usize),
+    /// An event of this pipeline is on another partition than its subject's.
+    EventMisplaced(String),
     /// Records of this pipeline's topics are gone.
     Gap(String, usize),
     /// This worker of this pipeline is not running.
@@ -56,10 +62,13 @@ impl Cause {
             Self::ConsentEmpty => "consent_empty",
             Self::ConsentUnreachable => "consent_unreachable",
             Self::ConsentKeyUnreadable => "consent_key_unreadable",
+            Self::ConsentKeyMisplaced => "consent_key_misplaced",
+            Self::PartitionsDiffer => "partitions_differ",
             Self::ConsentError => "consent_error",
             Self::BarrierWaiting => "barrier_waiting",
             Self::CacheFull => "cache_full",
             Self::SourceUnreachable(..) => "source_unreachable",
+            Self::EventMisplaced(_) => "event_misplaced",
             Self::Gap(..) => "gap",
             Self::Worker(..) => "worker",
             Self::Draining => "draining",
@@ -69,9 +78,10 @@ impl Cause {
     /// The pipeline it concerns, where it is one.
     pub fn pipeline(&self) -> Option<&str> {
         match self {
-            Self::SourceUnreachable(pipeline, _) | Self::Gap(pipeline, _) | Self::Worker(pipeline, _) => {
-                Some(pipeline)
-            }
+            Self::SourceUnreachable(pipeline, _)
+            | Self::EventMisplaced(pipeline)
+            | Self::Gap(pipeline, _)
+            | Self::Worker(pipeline, _) => Some(pipeline),
             Self::Starting
             | Self::ConsentLoading
             | Self::ConsentTopicMissing
@@ -79,6 +89,8 @@ impl Cause {
             | Self::ConsentEmpty
             | Self::ConsentUnreachable
             | Self::ConsentKeyUnreadable
+            | Self::ConsentKeyMisplaced
+            | Self::PartitionsDiffer
             | Self::ConsentError
             | Self::BarrierWaiting
             | Self::CacheFull

@@ -50,6 +50,10 @@ pub enum Metric {
     ConsentStaleness,
     /// Consent keys that cannot be read.
     ConsentUnreadableKeys,
+    /// Consent keys on the wrong partition.
+    ConsentMisplacedKeys,
+    /// Consent partitions that are followed.
+    ConsentPartitions,
     /// Whether everything needed to forward is there.
     Ready,
     /// Which build, and which policy.
@@ -107,6 +111,8 @@ impl Metric {
         Self::ConsentLag,
         Self::ConsentStaleness,
         Self::ConsentUnreadableKeys,
+        Self::ConsentMisplacedKeys,
+        Self::ConsentPartitions,
         Self::Ready,
         Self::BuildInfo,
     ];
@@ -159,7 +165,7 @@ impl Metric {
         }
     }
 
-    /// The lines that tell of the consent cache and of the process.
+    /// The lines that tell what the consent cache holds.
     const fn consent_spec(self) -> Spec {
         match self {
             Self::ConsentApplied => counter(
@@ -188,6 +194,13 @@ impl Metric {
                 &[],
                 "Consent records whose version was lower than the one before",
             ),
+            _ => self.standing_spec(),
+        }
+    }
+
+    /// The lines that tell how the following of the consent topic stands, and the process.
+    const fn standing_spec(self) -> Spec {
+        match self {
             Self::ConsentLag => gauge(
                 "consentry_consent_lag",
                 &["partition"],
@@ -205,6 +218,16 @@ impl Metric {
                 "consentry_consent_unreadable_keys",
                 &[],
                 "Keys on the consent topic that cannot be read; more than 0 stops forwarding",
+            ),
+            Self::ConsentMisplacedKeys => gauge(
+                "consentry_consent_misplaced_keys",
+                &[],
+                "With `cache: sharded`, consent keys on the wrong partition; more than 0 stops forwarding",
+            ),
+            Self::ConsentPartitions => gauge(
+                "consentry_consent_partitions",
+                &[],
+                "Consent partitions that this process loads; with `cache: replicated` all of them",
             ),
             Self::Ready => {
                 gauge("consentry_ready", &[], "1 while everything needed to forward is there, else 0")

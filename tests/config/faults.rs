@@ -167,7 +167,7 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("  freshness: barrier", "  freshness: {within: 0s}", "12:23 this duration may not be zero"),
     ("  freshness: barrier", "  freshness: {}", "12:3 missing key `within`"),
     ("  freshness: barrier", "  freshness: always", "12:14 unknown word `always` for `freshness`"),
-    ("  freshness: barrier", "  cache: sharded", "12:10 `sharded` is not available yet"),
+    ("  freshness: barrier", "  cache: split", "12:10 unknown word `split` for `cache`"),
     ("  freshness: barrier", "  format: avro", "12:11 `avro` is not available yet"),
     ("  freshness: barrier", "  barrier_alert: 0s", "12:18 this duration may not be zero"),
     ("1MiB", "1MB", "13:28 `1MB` is no size"),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use super::clients::{Row, Transactions, Writer};
-use super::people::{event, granted, granted_now, numbers, withdrawn};
+use super::people::{event, event_beside_consent, granted, granted_now, numbers, withdrawn};
 use super::proxy::Proxy;
 use super::shop::Shop;
 use super::wait::secs;
@@ -43,7 +43,7 @@ fn play<C: Fn(&Row)>(shop: &Shop, count: u64, threads: u64, change: impl Fn(u64)
                 let events = Writer::new(&shop.address);
                 let change = change(thread);
                 for n in (thread..count).step_by(usize::try_from(threads).expect("few")) {
-                    let (change_row, event_row) = (after(n), event(&subject(n), n));
+                    let (change_row, event_row) = (after(n), event_beside_consent(&subject(n), n));
                     change(&change_row);
                     events.send(&shop.source, &event_row);
                 }
@@ -144,6 +144,37 @@ fn transactional_writers_of_consent() {
     play(&shop, ROUNDS, THREADS, change);
     check(&shop, ROUNDS, std::iter::empty());
     proxy.stop();
+}
+
+/// Each process holds a part of the consents, and parts change hands all the while.
+#[test]
+fn parts_that_change_hands() {
+    let Some(kafka) = kafka() else { return };
+    let rounds = 4 * ROUNDS;
+    let mut shop = shop(&kafka.address, "barrier-parts", 4, rounds);
+    shop.config["consent"]["cache"] = "sharded".into();
+    let first = Proxy::ready(&shop.config_of("barrier-parts"));
+    let worked = thread::scope(|scope| {
+        let played = scope.spawn(|| play(&shop, rounds, 1, plainly(&shop)));
+        let mut worked = 0;
+        while !played.is_finished() {
+            let other = Proxy::start(&shop.config_of("barrier-parts-other"), &[]);
+            let works = || other.metrics().records("analytics", "forwarded", "") > 0;
+            for _ in 0..400 {
+                if played.is_finished() || works() {
+                    break;
+                }
+                thread::sleep(std::time::Duration::from_millis(20));
+            }
+            worked += u64::from(works());
+            other.kill();
+        }
+        worked
+    });
+    say(&format!("barrier: {rounds} rounds, and {worked} times another process had a part"));
+    assert!(worked > 0, "nothing changed hands");
+    check(&shop, rounds, std::iter::empty());
+    first.stop();
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod pipelines;
 mod proxy;
 mod reaper;
 mod rebalance;
+mod sharded;
 mod shop;
 mod start_gate;
 mod topics;

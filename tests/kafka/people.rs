@@ -48,6 +48,11 @@ pub fn event(id: &str, n: u64) -> Row {
     Row { key: Some(id.into()), value: Some(body.to_string().into_bytes()), ..Row::default() }
 }
 
+/// The same, keyed as its subject's consent is: on the partition of the same number.
+pub fn event_beside_consent(id: &str, n: u64) -> Row {
+    Row { key: Some(key(id)), ..event(id, n) }
+}
+
 /// The events' numbers, sorted; one that is there twice is here twice.
 pub fn numbers(rows: &[Row]) -> Vec<u64> {
     let mut all: Vec<u64> = rows.iter().map(|row| row.json()["n"].as_u64().expect("an event")).collect();

@@ -87,9 +87,10 @@ pub fn explain(
         for (judge, topic) in &mut judges {
             let record = given.record(topic, at);
             let rules = judge.rules();
-            judge.record(&batch, &view, &record, |route, outcome, _| {
+            let judged = judge.record(&batch, &view, &record, |route, outcome, _| {
                 verdicts.push(Verdict::new(event, rules, route, &record, &outcome));
             });
+            judged.map_err(|misplaced| bad("events", number, &misplaced.to_string()))?;
         }
     }
     Ok(verdicts)

@@ -103,9 +103,11 @@ pub(super) struct Consent {
     pub freshness: Option<WordOr<Barrier, Within>>,
     /// How long decisions may wait for a barrier before readiness is taken away. Default: 10s.
     pub barrier_alert: Option<Span>,
-    /// Whether a consent topic that holds no subject at all is fine. Default: false.
+    /// Whether a consent topic that holds no subject at all is fine. With `cache: sharded` a partition that is
+    /// not loaded counts as holding somebody once anything was written to it. Default: false.
     pub allow_empty: Option<bool>,
-    /// What a process holds of the consent topic. Default: `replicated`.
+    /// What a process holds of the consent topic: all of it (`replicated`), or what belongs to the events that
+    /// it reads (`sharded`). Default: `replicated`.
     pub cache: Option<Cache>,
 }
 
@@ -142,6 +144,11 @@ pub(super) struct Within {
 pub(super) enum Cache {
     /// All of it.
     Replicated,
+    /// The partitions with the numbers of the event partitions that the process has, for where all of it
+    /// outgrows a machine. Every source topic and the consent topic must have as many partitions, an event must
+    /// be on the partition that murmur2 of its subject's `type:value` gives, as Java clients have it, and a
+    /// pipeline has one `subject`.
+    Sharded,
 }
 
 /// Bounds on memory and input.

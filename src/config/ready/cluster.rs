@@ -8,9 +8,10 @@ use super::super::problem::Problems;
 use super::super::raw;
 use super::super::spot::Spot;
 use super::{Findings, empty, missing, names, secret, wait};
-use crate::follower::settings::{ConsentFormat, FollowerSettings, Freshness};
+use crate::follower::settings::{ConsentFormat, FollowerSettings, Freshness, ShareSettings};
 use crate::kafka::properties;
 use crate::kafka::settings::ClusterSettings;
+use crate::pipeline::settings::PipelineSettings;
 
 /// `kafka`; `file` is the configuration's.
 pub(super) fn cluster(
@@ -82,8 +83,6 @@ pub(super) fn follower(
         (Some(_), Some(name)) => names::topic(name, spot.key("topic"), problems),
     }
     let raw = raw.unwrap_or(&absent);
-    // There is one kind of cache until another is available; the word is read so that it can be refused.
-    let (Some(raw::Cache::Replicated) | None) = raw.cache;
     FollowerSettings {
         topic: topic.unwrap_or_default(),
         format: match raw.format {
@@ -93,7 +92,34 @@ pub(super) fn follower(
         freshness: freshness(raw, spot.key("freshness"), problems),
         barrier_alert: wait(raw.barrier_alert, spot.key("barrier_alert"), 10_000, problems),
         allow_empty: raw.allow_empty.unwrap_or_default(),
+        share: ShareSettings::Whole,
     }
+}
+
+/// `consent.cache`, once the pipelines are known. With a part of the topic a subject is known where its events
+/// are, and of several subjects of one event only one can be.
+pub(super) fn share(
+    raw: Option<&raw::Consent>,
+    pipelines: &[PipelineSettings],
+    root: Spot<'_>,
+    problems: &mut Problems,
+) -> ShareSettings {
+    match raw.and_then(|consent| consent.cache) {
+        None | Some(raw::Cache::Replicated) => return ShareSettings::Whole,
+        Some(raw::Cache::Sharded) => {}
+    }
+    for (number, pipeline) in pipelines.iter().enumerate() {
+        if pipeline.rules.subject.len() > 1 {
+            let help = "an event is on the partition of one subject, and what is known of the others is \
+                        elsewhere; keep that one, or write `consent.cache: replicated`";
+            let spot = root.key("pipelines").item(number).key("subject").item(1);
+            problems.add(spot.key_at(), "several subjects with `consent.cache: sharded`", help);
+        }
+    }
+    let mut topics: Vec<String> = pipelines.iter().flat_map(|pipeline| pipeline.topics.clone()).collect();
+    topics.sort();
+    topics.dedup();
+    ShareSettings::OfEvents(topics)
 }
 
 fn freshness(raw: &raw::Consent, spot: Spot<'_>, problems: &mut Problems) -> Freshness {

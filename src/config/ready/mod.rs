@@ -83,7 +83,7 @@ pub(super) fn ready(
     version(raw.version, root, problems);
     let instance = instance(raw.instance.as_deref(), root, given, problems);
     let admin = admin(raw.admin.as_ref(), root.key("admin"), problems);
-    let follower = cluster::follower(raw.consent.as_ref(), root, problems);
+    let mut follower = cluster::follower(raw.consent.as_ref(), root, problems);
     let (cache, line_limits) = limits::limits(raw.limits.as_ref(), root.key("limits"), problems);
     let line = LineSettings {
         workers: workers(raw.workers, root, problems),
@@ -99,6 +99,7 @@ pub(super) fn ready(
     let mut policy = policy::policy(raw.policy.as_ref(), root, problems);
     let words = policy::Words::of(&policy, root.key("policy"));
     let pipelines = pipeline::pipelines(raw.pipelines.as_deref(), root, &words, problems);
+    follower.share = cluster::share(raw.consent.as_ref(), &pipelines, root, problems);
     limits::routes(raw.limits.as_ref(), root, &pipelines, problems);
     let hold = |pipeline: &'_ raw::Pipeline| pipeline.hold.as_ref().and_then(|hold| hold.topic.clone());
     let holds: Vec<_> = raw.pipelines.iter().flatten().map(hold).collect();
