@@ -112,9 +112,7 @@ impl Proxy {
         let exporter = telemetry::install();
         let health = Health::new();
         Metric::BuildInfo.gauge(&[env!("CARGO_PKG_VERSION"), &ready.policy_hash]).set(1.0);
-        let mut key = [0; 16];
-        getrandom::fill(&mut key)?;
-        let cache = Cache::new(ready.cache, &key);
+        let cache = Cache::new(ready.cache, &cache_key(&ready)?);
         let sharded = ready.follower.share.is_part();
         let caches = Arc::new(if sharded { Caches::sharded(cache) } else { Caches::whole(cache) });
         let (mut rules, mut totals) = (Vec::new(), Vec::new());
@@ -247,6 +245,15 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
+}
+
+/// The key that subjects are hashed under: of this process alone, unless the cache outlives it.
+fn cache_key(ready: &Ready) -> Result<[u8; 16], getrandom::Error> {
+    if let Some(snapshot) = &ready.follower.snapshot {
+        return Ok(snapshot.key.0);
+    }
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map(|()| key)
 }
 
 fn refuse_holds(ready: &Ready) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use crate::consent::Identities;
 #[derive(Debug)]
 pub struct Caches {
     /// All of it; with a cache a partition empty, and the pattern of those.
-    whole: Cache,
+    whole: Arc<Cache>,
     shards: Option<RwLock<Table>>,
 }
 
@@ -25,22 +25,22 @@ pub struct Caches {
 pub(super) struct Table {
     /// How many partitions the topic has.
     partitions: usize,
-    loaded: BTreeMap<i32, Cache>,
+    loaded: BTreeMap<i32, Arc<Cache>>,
 }
 
 impl Caches {
     /// One cache for every partition.
-    pub const fn whole(cache: Cache) -> Self {
-        Self { whole: cache, shards: None }
+    pub fn whole(cache: Cache) -> Self {
+        Self { whole: Arc::new(cache), shards: None }
     }
 
     /// A cache a partition, none of them loaded; each as this one, which is empty.
     pub fn sharded(pattern: Cache) -> Self {
-        Self { whole: pattern, shards: Some(RwLock::default()) }
+        Self { whole: Arc::new(pattern), shards: Some(RwLock::default()) }
     }
 
     /// The limits.
-    pub const fn settings(&self) -> &CacheSettings {
+    pub fn settings(&self) -> &CacheSettings {
         self.whole.settings()
     }
 
@@ -57,7 +57,7 @@ impl Caches {
     /// Makes room for a partition that is to be loaded. What is held of it already is forgotten.
     pub fn load(&self, partition: i32) {
         if let Some(mut table) = self.write() {
-            table.loaded.insert(partition, self.whole.beside());
+            table.loaded.insert(partition, Arc::new(self.whole.beside()));
         }
     }
 
@@ -79,6 +79,21 @@ impl Caches {
         }
     }
 
+    /// Each cache by itself: the one of all partitions (`None`), or those that are loaded.
+    pub fn each(&self) -> Vec<(Option<i32>, Arc<Cache>)> {
+        match self.read() {
+            None => vec![(None, Arc::clone(&self.whole))],
+            Some(table) => {
+                table.loaded.iter().map(|(partition, cache)| (Some(*partition), Arc::clone(cache))).collect()
+            }
+        }
+    }
+
+    /// The cache of all partitions (`None`), or of one that is loaded.
+    pub fn one(&self, partition: Option<i32>) -> Option<Arc<Cache>> {
+        self.each().into_iter().find(|(own, _)| *own == partition).map(|(_, cache)| cache)
+    }
+
     /// Opens everything for reading; nothing is discarded or unloaded while the view lives. The caller answers
     /// for its freshness: only the follower's barrier calls this on the way to a decision.
     pub fn view(&self) -> View<'_> {
@@ -88,7 +103,7 @@ impl Caches {
     /// What it holds.
     pub fn census(&self) -> Census {
         let Some(table) = self.read() else { return self.whole.census() };
-        table.loaded.values().map(Cache::census).fold(Census::default(), |all, one| Census {
+        table.loaded.values().map(|cache| cache.census()).fold(Census::default(), |all, one| Census {
             entries: all.entries + one.entries,
             subjects: all.subjects + one.subjects,
             invalid: all.invalid + one.invalid,
@@ -103,12 +118,15 @@ impl Caches {
         let caches = || table.loaded.values();
         let entries: i64 = caches().map(|cache| cache.census().entries).sum();
         let over = usize::try_from(entries).is_ok_and(|entries| entries > self.settings().max_subjects);
-        over || caches().any(Cache::is_over)
+        over || caches().any(|cache| cache.is_over())
     }
 
     /// The memory that subjects take, in bytes.
     pub fn bytes(&self) -> usize {
-        self.read().map_or_else(|| self.whole.bytes(), |table| table.loaded.values().map(Cache::bytes).sum())
+        self.read().map_or_else(
+            || self.whole.bytes(),
+            |table| table.loaded.values().map(|cache| cache.bytes()).sum(),
+        )
     }
 
     fn read(&self) -> Option<RwLockReadGuard<'_, Table>> {

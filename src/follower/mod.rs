@@ -1,6 +1,6 @@
 //! Consent topic → cache, and the barrier that keeps decisions behind it.
 //!
-//! Two threads. The **reader** follows every partition from its beginning, by hand and without a group, and
+//! Two threads, and one more where a snapshot is kept. The **reader** follows every partition from its beginning, by hand and without a group, and
 //! applies what is committed. The **watch** asks for the high watermarks, notices when the topic is not what
 //! it was, and says what is in the way. A worker that has fetched a batch asks for a reading that begins
 //! after its fetch and waits until the cache has passed it; only then does it get a view of the cache. So a
@@ -17,6 +17,7 @@ mod keys;
 mod reader;
 pub mod settings;
 mod share;
+mod snapshot;
 mod sources;
 mod standing;
 mod state;
@@ -160,6 +161,10 @@ impl Follower {
         let mut follower = Self { shared: Arc::clone(&shared), threads: Vec::new() };
         follower.threads.push(spawn("consent-reader", Box::new(move || reader.run()))?);
         follower.threads.push(spawn("consent-watch", Box::new(move || watch.run()))?);
+        if let Some(settings) = &shared.settings.snapshot {
+            let keeper = snapshot::Keeper::new(Arc::clone(&shared), settings.clone());
+            follower.threads.push(spawn("consent-snapshot", Box::new(move || keeper.run()))?);
+        }
         Ok(follower)
     }
 

@@ -11,11 +11,12 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::Offset;
 
 use super::keys::{Key, SETTLED};
 use super::settings::ConsentFormat;
 use super::state::{Follow, Plan};
-use super::{FollowerError, Shared};
+use super::{FollowerError, Shared, snapshot};
 use crate::cache::{Applied, Said};
 use crate::kafka::client::{self, Asking};
 use crate::telemetry::Metric;
@@ -204,11 +205,16 @@ impl Reader {
 
     /// Follows these from where each begins; `anew`: and nothing else.
     fn begin(&mut self, follows: &[(usize, Follow)], anew: bool) -> Result<(), KafkaError> {
+        for (partition, _) in follows {
+            self.shared.caches.load(number(*partition));
+        }
+        let restored = self.restore(follows, anew);
         let mut list = TopicPartitionList::new();
         for (partition, follow) in follows {
-            self.shared.caches.load(number(*partition));
-            list.add_partition_offset(&self.shared.settings.topic, number(*partition), follow.from)?;
-            self.following.insert(*partition, (follow.number, 0));
+            let kept = restored.get(partition).copied();
+            let from = kept.map_or(follow.from, Offset::Offset);
+            list.add_partition_offset(&self.shared.settings.topic, number(*partition), from)?;
+            self.following.insert(*partition, (follow.number, kept.unwrap_or(0)));
         }
         if anew {
             self.consumer.assign(&list)
@@ -217,6 +223,28 @@ impl Reader {
         } else {
             self.consumer.incremental_assign(&list)
         }
+    }
+
+    /// Fills what begins from snapshots, as long as nothing was forgotten: the partitions that it could, and the
+    /// offset that each goes on from.
+    fn restore(&self, follows: &[(usize, Follow)], anew: bool) -> BTreeMap<usize, i64> {
+        let sharded = self.shared.settings.share.is_part();
+        let mut restored = BTreeMap::new();
+        if self.obeyed.1 != 1 || (!sharded && !anew) {
+            return restored;
+        }
+        let own = |(partition, _): &(usize, Follow)| Some(number(*partition));
+        let pieces = if sharded { follows.iter().map(own).collect() } else { vec![None] };
+        for piece in pieces {
+            let Some(kept) = snapshot::restore(&self.shared, piece) else { continue };
+            for (partition, follow) in follows {
+                if let Some(offset) = kept.offsets.get(&number(*partition)) {
+                    self.shared.state().restored(*partition, follow.number, kept.age);
+                    restored.insert(*partition, *offset);
+                }
+            }
+        }
+        restored
     }
 
     /// An error of the consumer. The brokers' absence shows in readings that do not come; anything else may

@@ -1,5 +1,7 @@
 //! Where consent comes from, and how fresh it must be.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The consent topic and the freshness asked of it.
@@ -17,6 +19,29 @@ pub struct FollowerSettings {
     pub allow_empty: bool,
     /// What is held of the topic.
     pub share: ShareSettings,
+    /// Where the cache is kept from start to start.
+    pub snapshot: Option<SnapshotSettings>,
+}
+
+/// Where the cache is kept from start to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotSettings {
+    /// The file; with a cache a partition, followed by a dot and the partition.
+    pub path: PathBuf,
+    /// How often it is written.
+    pub every: Duration,
+    /// The key that the cache hashes subjects under.
+    pub key: CacheKey,
+}
+
+/// A secret that is not shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CacheKey(pub [u8; 16]);
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CacheKey")
+    }
 }
 
 /// What a process holds of the consent topic.

@@ -66,12 +66,28 @@ pub struct Follow {
 /// How far the cache had come at some moment.
 pub type Mark = BTreeMap<usize, (u64, i64)>;
 
+/// Of what a cache is, at some moment.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// How often everything had been forgotten.
+    pub resets: u64,
+    /// The topic's id.
+    pub topic_id: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// How long ago all of it was last at the end.
+    pub age: Duration,
+    /// How far each partition has come.
+    pub passed: Mark,
+}
+
 /// How far a partition that is followed has come.
 #[derive(Debug)]
 struct Progress {
     follow: Follow,
-    /// When that began.
+    /// When that began, and how long before that what it began with was last at the end.
     since: Instant,
+    age: Duration,
     /// The offset below which everything is applied; `None` until the reader has begun.
     passed: Option<i64>,
     /// The beginning of the last reading that it has met.
@@ -191,7 +207,7 @@ impl State {
         let Some(kept) = self.tombstones_kept else { return false };
         self.followed.values().any(|progress| match progress.fresh_at {
             Some(at) => at.elapsed_at_most() > kept / 2,
-            None => progress.since.elapsed_at_most() > kept,
+            None => progress.since.elapsed_at_most().saturating_add(progress.age) > kept,
         })
     }
 
@@ -247,11 +263,33 @@ impl State {
             self.followed.entry(partition).or_insert_with(|| {
                 self.follows += 1;
                 let follow = Follow { number: self.follows, from: Offset::Beginning };
-                Progress { follow, since: Instant::now(), passed: None, fresh_at: None }
+                Progress { follow, since: Instant::now(), age: Duration::ZERO, passed: None, fresh_at: None }
             });
         }
         changed |= self.follows != before.1;
         self.plans += u64::from(changed);
+    }
+
+    /// What a partition begins with was last at the end so long ago.
+    pub fn restored(&mut self, partition: usize, number: u64, age: Duration) {
+        let progress = self.followed.get_mut(&partition);
+        if let Some(progress) = progress.filter(|progress| progress.follow.number == number) {
+            progress.age = age;
+        }
+    }
+
+    /// What may be kept of the cache as it is now: nothing, unless all of it is loaded and nothing stops
+    /// decisions.
+    pub fn point(&self) -> Option<Point> {
+        let topic_id = self.topic_id.clone().filter(|_| self.is_going())?;
+        let ages = self.followed.values().map(|progress| progress.fresh_at.map(Instant::elapsed_at_most));
+        let age = ages.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        Some(Point { resets: self.resets, topic_id, partitions: self.count, age, passed: self.mark() })
+    }
+
+    /// Which topic it is, how many partitions it has, and how long it keeps a tombstone.
+    pub fn topic(&self) -> Option<(&str, usize, Duration)> {
+        Some((self.topic_id.as_deref()?, self.count, self.tombstones_kept?))
     }
 
     /// What is to be followed and the number of that plan, unless it is the one that is known.

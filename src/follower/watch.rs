@@ -50,6 +50,7 @@ struct Gauges {
     invalid: Gauge,
     splits: Gauge,
     conflicted: Gauge,
+    bytes: Gauge,
     unreadable: Gauge,
     misplaced: Gauge,
     partitions: Gauge,
@@ -75,6 +76,7 @@ impl Watch {
             invalid: gauge(Metric::ConsentInvalid),
             splits: gauge(Metric::ConsentSplits),
             conflicted: gauge(Metric::ConsentConflicted),
+            bytes: gauge(Metric::ConsentBytes),
             unreadable: gauge(Metric::ConsentUnreadableKeys),
             misplaced: gauge(Metric::ConsentMisplacedKeys),
             partitions: gauge(Metric::ConsentPartitions),
@@ -221,6 +223,8 @@ impl Watch {
     /// Says what is in the way, and how far the cache is.
     fn report(&mut self) {
         let census = self.shared.caches.census();
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        self.gauges.bytes.set(self.shared.caches.bytes() as f64);
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
         for (gauge, count) in [
             (&self.gauges.subjects, census.subjects),

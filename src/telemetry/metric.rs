@@ -54,6 +54,12 @@ pub enum Metric {
     ConsentMisplacedKeys,
     /// Consent partitions that are followed.
     ConsentPartitions,
+    /// When a snapshot of the cache was last written.
+    SnapshotTime,
+    /// Snapshots that could not be written.
+    SnapshotFailures,
+    /// The memory that subjects take.
+    ConsentBytes,
     /// Whether everything needed to forward is there.
     Ready,
     /// Which build, and which policy.
@@ -113,6 +119,9 @@ impl Metric {
         Self::ConsentUnreadableKeys,
         Self::ConsentMisplacedKeys,
         Self::ConsentPartitions,
+        Self::SnapshotTime,
+        Self::SnapshotFailures,
+        Self::ConsentBytes,
         Self::Ready,
         Self::BuildInfo,
     ];
@@ -229,6 +238,7 @@ impl Metric {
                 &[],
                 "Consent partitions that this process loads; with `cache: replicated` all of them",
             ),
+            Self::SnapshotTime | Self::SnapshotFailures | Self::ConsentBytes => self.keeping_spec(),
             Self::Ready => {
                 gauge("consentry_ready", &[], "1 while everything needed to forward is there, else 0")
             }
@@ -237,6 +247,33 @@ impl Metric {
                 &["version", "policy"],
                 "Always 1; which version runs, and the hash of the policy it enforces",
             ),
+        }
+    }
+
+    /// The lines that tell what the cache takes, and how it is kept.
+    const fn keeping_spec(self) -> Spec {
+        match self {
+            Self::SnapshotTime => Spec {
+                unit: Unit::Seconds,
+                ..gauge(
+                    "consentry_consent_snapshot_timestamp_seconds",
+                    &[],
+                    "When a snapshot of the consent cache was last written, in seconds since the epoch",
+                )
+            },
+            Self::SnapshotFailures => counter(
+                "consentry_consent_snapshot_failures_total",
+                &[],
+                "Snapshots of the consent cache that could not be written",
+            ),
+            _ => Spec {
+                unit: Unit::Bytes,
+                ..gauge(
+                    "consentry_consent_cache_bytes",
+                    &[],
+                    "Memory that the subjects in the consent cache take",
+                )
+            },
         }
     }
 

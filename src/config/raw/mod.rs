@@ -109,6 +109,25 @@ pub(super) struct Consent {
     /// What a process holds of the consent topic: all of it (`replicated`), or what belongs to the events that
     /// it reads (`sharded`). Default: `replicated`.
     pub cache: Option<Cache>,
+    /// Where the process keeps what it holds, so that a start reads only what has changed since. Default:
+    /// nowhere; a start reads the whole topic.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// A file that is written now and then and on stop, and read at the start.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub(super) struct Snapshot {
+    /// The file, from the configuration's folder; with `cache: sharded` its name is followed by a dot and the
+    /// partition. Beside it one is written anew, and one that cannot be used is set aside.
+    #[schemars(required)]
+    pub path: Option<String>,
+    /// 32 bytes or more, the same from start to start: people's ids stand in the file only as hashes under it,
+    /// and a file that was written under another is not read.
+    #[schemars(required)]
+    pub key: Option<Secret>,
+    /// How often it is written. Default: 5m.
+    pub every: Option<Span>,
 }
 
 /// The encoding of a consent record.

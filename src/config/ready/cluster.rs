@@ -93,6 +93,7 @@ pub(super) fn follower(
         barrier_alert: wait(raw.barrier_alert, spot.key("barrier_alert"), 10_000, problems),
         allow_empty: raw.allow_empty.unwrap_or_default(),
         share: ShareSettings::Whole,
+        snapshot: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod policy;
 mod require;
 mod route;
 mod secret;
+mod snapshot;
 mod topics;
 mod window;
 
@@ -100,6 +101,10 @@ pub(super) fn ready(
     let words = policy::Words::of(&policy, root.key("policy"));
     let pipelines = pipeline::pipelines(raw.pipelines.as_deref(), root, &words, problems);
     follower.share = cluster::share(raw.consent.as_ref(), &pipelines, root, problems);
+    let written = raw.consent.as_ref().and_then(|consent| consent.snapshot.as_ref());
+    let spot = root.key("consent").key("snapshot");
+    follower.snapshot = snapshot::snapshot(written, spot, (given, name), found);
+    let problems = &mut *found.problems;
     limits::routes(raw.limits.as_ref(), root, &pipelines, problems);
     let hold = |pipeline: &'_ raw::Pipeline| pipeline.hold.as_ref().and_then(|hold| hold.topic.clone());
     let holds: Vec<_> = raw.pipelines.iter().flatten().map(hold).collect();

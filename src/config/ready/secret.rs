@@ -80,6 +80,27 @@ pub(super) fn pseudonym_key(
     }
 }
 
+/// The bytes of a key that must be there.
+pub(super) fn key(
+    raw::Secret(kept): &raw::Secret,
+    what: &str,
+    spot: Spot<'_>,
+    (given, file): (Given<'_>, &str),
+    found: &mut Findings<'_>,
+) -> Option<Vec<u8>> {
+    let message = match read(kept, what, spot, file, found)? {
+        Ok(bytes) if bytes.len() >= MIN_BYTES => return Some(bytes),
+        Ok(bytes) => format!("{what} has {} bytes: too few", bytes.len()),
+        Err(message) => message,
+    };
+    let help = format!("take {MIN_BYTES} bytes at least, such as `openssl rand -hex 32` gives");
+    match given.secrets {
+        Secrets::Read => found.problems.add(spot.at(), message, help),
+        Secrets::Skip => found.warnings.add(spot.at(), message, help),
+    }
+    None
+}
+
 /// The value of a property; `None`: it is kept where it cannot be read.
 pub(super) fn property(
     name: &str,
