@@ -68,6 +68,8 @@ impl Reader {
                 ("enable.partition.eof", "true"),
                 ("check.crcs", "true"),
                 ("fetch.wait.max.ms", "20"),
+                // By default a second: a queue that was full is emptied long before.
+                ("fetch.queue.backoff.ms", "2"),
                 ("debug", "topic"),
                 // From the leader alone: the end that a follower tells may lag.
                 ("client.rack", ""),

@@ -94,6 +94,8 @@ pub fn join(
     for (name, value) in [
         ("session.timeout.ms", "15000"),
         ("queued.max.messages.kbytes", &queued_kib.clamp(1, 2_097_151).to_string()),
+        // By default a second: a queue that was full is emptied long before.
+        ("fetch.queue.backoff.ms", "5"),
         ("topic.metadata.refresh.interval.ms", "10000"),
     ] {
         if !client::is_set(cluster, name) {

@@ -40,7 +40,7 @@ pub fn run(options: &Options) {
     own.set("group.id", &options.group).set("enable.auto.commit", "false");
     own.set("enable.auto.offset.store", "false").set("auto.offset.reset", "earliest");
     own.set("isolation.level", "read_committed").set("check.crcs", "true");
-    own.set("queued.max.messages.kbytes", "32768");
+    own.set("queued.max.messages.kbytes", "32768").set("fetch.queue.backoff.ms", "5");
     let consumer: BaseConsumer = own.create().expect("a consumer");
     consumer.subscribe(&[&options.source]).expect("a subscription");
     config.set("transactional.id", format!("copy/{}", options.group)).set("linger.ms", "5");
