@@ -1,15 +1,19 @@
-//! The cache at size: bytes a subject, how fast it is filled, and how fast it is asked while it changes.
+//! The cache at size: bytes a subject, how fast it is filled, how fast it is asked while it changes, and how fast
+//! a snapshot of it is written and read back.
 //!
 //! Without Kafka. Each row is measured in a process of its own, so that memory is the difference of what is
 //! resident before and after, everything included. Subjects are asked for in random order, so that look-ups
 //! miss the processor's caches as they do in life.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::{BufReader, BufWriter};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use consentry::cache::settings::CacheSettings;
+use consentry::cache::snapshot::{Head, Snapshot, write};
 use consentry::cache::{Cache, Said};
 use consentry::consent::{Basis, Identities, Shape, Status};
 use consentry::time::{Instant, Timestamp};
@@ -75,7 +79,7 @@ pub fn run(options: &Options) -> Table {
 pub fn run_row(options: &Options) {
     let times = options.times.expect("a kind");
     let before = machine::resident();
-    let cache = Cache::new(CacheSettings { max_subjects: usize::MAX, max_grants: 256 }, &[7; 16]);
+    let cache = empty();
     let mut change = change(options.grants);
     let began = Instant::now();
     for subject in 0..options.subjects {
@@ -85,15 +89,50 @@ pub fn run_row(options: &Options) {
     let each = (machine::resident() - before) as f64 / options.subjects as f64;
     let (looked, written) = ask(&cache, options, times);
     let million = options.subjects as f64 / 1e6;
+    let counted = cache.bytes() as f64 / options.subjects as f64;
+    let (written_in, read_in) = keep(cache, options.subjects);
     let row: Value = json!({
         "times a grant": if times == Times::Three { 3 } else { 1 },
         "bytes a subject": each.round(),
-        "of these counted by the cache": (cache.bytes() as f64 / options.subjects as f64).round(),
+        "reserved": counted.round(),
         "seconds a million filled": rounded(filled.as_secs_f64() / million, 3),
         "million look-ups a CPU second": rounded(looked / 1e6, 2),
         "million changes/s beside": rounded(written / 1e6, 2),
+        "seconds a million, snapshot written": rounded(written_in.as_secs_f64() / million, 3),
+        "read back": rounded(read_in.as_secs_f64() / million, 3),
     });
     println!("{row}");
+}
+
+fn empty() -> Cache {
+    Cache::new(CacheSettings { max_subjects: usize::MAX, max_grants: 256 }, &[7; 16])
+}
+
+/// How long a snapshot takes to be written to a file, and to be read back.
+fn keep(cache: Cache, subjects: u64) -> (Duration, Duration) {
+    let path = std::env::temp_dir().join(format!("consentry-bench-{}.snapshot", std::process::id()));
+    let head = Head {
+        topic: "consents".to_owned(),
+        topic_id: "bench".to_owned(),
+        partitions: 1,
+        format: "json".to_owned(),
+        max_grants: 256,
+        fresh_at_ms: NOW_MS,
+        offsets: vec![(0, 0)],
+    };
+    let began = Instant::now();
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&path).expect("a writable directory"));
+    assert_eq!(write(&cache, &head, &mut out).expect("room for it"), subjects);
+    out.into_inner().expect("room for it").sync_all().expect("a disk");
+    let written = began.elapsed();
+    drop(cache);
+    let (cache, began) = (empty(), Instant::now());
+    let file = BufReader::with_capacity(1 << 20, File::open(&path).expect("it is there"));
+    let read = Snapshot::open(file, &cache).and_then(|snapshot| snapshot.restore(&cache));
+    assert_eq!(read.expect("it is whole"), subjects);
+    let read = began.elapsed();
+    std::fs::remove_file(&path).expect("it is there");
+    (written, read)
 }
 
 fn rounded(number: f64, decimals: i32) -> f64 {
