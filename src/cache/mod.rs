@@ -26,7 +26,7 @@ use crate::wire::change::Change;
 use packed::{Body, Part};
 use settings::CacheSettings;
 use shards::Table;
-use store::Store;
+use store::{Filler, Store};
 
 pub use shards::Caches;
 
@@ -154,17 +154,11 @@ impl Cache {
         Applied { version_regressed, vocabulary_full }
     }
 
-    /// Puts an entry back that a snapshot has kept, into a cache that does not have it.
-    fn restore(&self, key: u128, bytes: &[u8]) {
-        let stored = self.store.update(key, |_, new| {
-            new.extend(bytes);
-            true
-        });
-        if stored.is_err() {
-            self.is_full.store(true, Ordering::Relaxed);
-        }
-        self.entries.fetch_add(1, Ordering::Relaxed);
-        self.count(packed::Tally::default(), packed::census(bytes));
+    /// Puts entries back that a snapshot has kept, so many, into a cache that has none.
+    fn restoring(&self, count: u64) -> Restoring<'_> {
+        // What the file claims is only a hint: no more is reserved than may be kept.
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.settings.max_subjects);
+        Restoring { cache: self, filler: self.store.fill(count), census: Census::default() }
     }
 
     /// Forgets everything and waits for readers to finish: what they hold is no longer the truth.
@@ -235,6 +229,38 @@ impl Cache {
         add(&self.invalid, before.invalid, after.invalid);
         add(&self.splits, before.split, after.split);
         add(&self.conflicted, before.conflicted, after.conflicted);
+    }
+}
+
+/// Puts entries back that a snapshot has kept; counted when it is dropped.
+struct Restoring<'c> {
+    cache: &'c Cache,
+    filler: Filler<'c>,
+    census: Census,
+}
+
+impl Restoring<'_> {
+    fn put(&mut self, key: u128, bytes: &[u8]) {
+        if self.filler.put(key, bytes).is_err() {
+            self.cache.is_full.store(true, Ordering::Relaxed);
+        }
+        let tally = packed::census(bytes);
+        self.census.entries += 1;
+        self.census.subjects += i64::from(tally.known);
+        self.census.invalid += i64::from(tally.invalid);
+        self.census.splits += i64::from(tally.split);
+        self.census.conflicted += i64::from(tally.conflicted);
+    }
+}
+
+impl Drop for Restoring<'_> {
+    fn drop(&mut self) {
+        let add = |count: &AtomicI64, more| count.fetch_add(more, Ordering::Relaxed);
+        add(&self.cache.entries, self.census.entries);
+        add(&self.cache.subjects, self.census.subjects);
+        add(&self.cache.invalid, self.census.invalid);
+        add(&self.cache.splits, self.census.splits);
+        add(&self.cache.conflicted, self.census.conflicted);
     }
 }
 

@@ -176,6 +176,7 @@ impl<R: Read + Seek> Snapshot<R> {
         let same = are_same(&numbers);
         self.from.seek(SeekFrom::Start(MAGIC.len() as u64))?;
         let (mut count, mut moved) = (0, Vec::new());
+        let mut restoring = cache.restoring(self.foot.entries);
         for number in 0..self.foot.blocks {
             let block = checked(&mut self.from, &tags, ENTRIES, number)?;
             let mut entries = Reader(&block);
@@ -183,10 +184,10 @@ impl<R: Read + Seek> Snapshot<R> {
                 let (key, bytes) = entry(&mut entries).ok_or(Damage::Senseless)?;
                 moved.clear();
                 if same {
-                    cache.restore(key, bytes);
+                    restoring.put(key, bytes);
                 } else {
                     packed::renumber(bytes, &numbers, &mut moved).ok_or(Damage::Senseless)?;
-                    cache.restore(key, &moved);
+                    restoring.put(key, &moved);
                 }
                 count += 1;
             }

@@ -89,6 +89,16 @@ impl Store {
         stored
     }
 
+    /// Fills an empty store with so many entries.
+    pub fn fill(&self, count: usize) -> Filler<'_> {
+        for number in 0..SHARDS {
+            if let Some(mut shard) = self.write(number) {
+                shard.places.reserve(count / SHARDS);
+            }
+        }
+        Filler { store: self, at: None }
+    }
+
     /// Forgets everything.
     pub fn clear(&self) {
         for number in 0..SHARDS {
@@ -125,6 +135,24 @@ impl Store {
 
     fn write(&self, number: usize) -> Option<RwLockWriteGuard<'_, Shard>> {
         Some(self.shards.get(number)?.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Fills a store. Entries of one shard that follow each other are put there under one lock.
+pub struct Filler<'s> {
+    store: &'s Store,
+    at: Option<(usize, RwLockWriteGuard<'s, Shard>)>,
+}
+
+impl Filler<'_> {
+    /// Puts an entry there.
+    pub fn put(&mut self, key: u128, bytes: &[u8]) -> Result<(), Full> {
+        let number = shard_of(key);
+        if self.at.as_ref().is_none_or(|(at, _)| *at != number) {
+            self.at = None;
+            self.at = self.store.write(number).map(|shard| (number, shard));
+        }
+        self.at.as_mut().map_or(Err(Full), |(_, shard)| shard.put(key, bytes))
     }
 }
 

@@ -45,6 +45,13 @@ impl Table {
         self.settle(u64::from(hash) << 32 | u64::from(place));
     }
 
+    /// Makes room for so many at once.
+    pub fn reserve(&mut self, count: usize) {
+        while count * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+    }
+
     /// Puts `new` where `old` is under this hash.
     pub fn replace(&mut self, hash: u32, old: Place, new: Place) {
         let (from, to) = (u64::from(hash) << 32 | u64::from(old), u64::from(hash) << 32 | u64::from(new));
