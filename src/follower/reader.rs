@@ -14,8 +14,8 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::Offset;
 
 use super::keys::{Key, SETTLED};
+use super::plan::{Follow, Plan};
 use super::settings::ConsentFormat;
-use super::state::{Follow, Plan};
 use super::{FollowerError, Shared, snapshot};
 use crate::cache::{Applied, Said};
 use crate::kafka::client::{self, Asking};

@@ -16,8 +16,8 @@ use std::time::Duration;
 use metrics::{Counter, Gauge};
 
 use super::Shared;
+use super::plan::Point;
 use super::settings::{ConsentFormat, SnapshotSettings};
-use super::state::Point;
 use crate::cache::Cache;
 use crate::cache::snapshot::{Head, Snapshot, write};
 use crate::telemetry::Metric;
