@@ -156,7 +156,7 @@ impl<R: Read + Seek> Snapshot<R> {
         // The head is the block behind the words, and these come behind all entries: its number is in itself.
         let (kind, bytes, tag) = read_block(&mut from)?;
         let foot: Foot = serde_json::from_slice(&bytes).map_err(|_| Damage::Checksum)?;
-        if kind != HEAD || tags.tag(HEAD, foot.blocks + 1, &bytes) != tag {
+        if kind != HEAD || tags.tag(HEAD, foot.blocks.wrapping_add(1), &bytes) != tag {
             return Err(Damage::Checksum);
         }
         Ok(Self { from, foot, words_at })

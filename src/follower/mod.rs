@@ -1,10 +1,11 @@
 //! Consent topic → cache, and the barrier that keeps decisions behind it.
 //!
-//! Two threads, and one more where a snapshot is kept. The **reader** follows every partition from its beginning, by hand and without a group, and
-//! applies what is committed. The **watch** asks for the high watermarks, notices when the topic is not what
-//! it was, and says what is in the way. A worker that has fetched a batch asks for a reading that begins
-//! after its fetch and waits until the cache has passed it; only then does it get a view of the cache. So a
-//! change that Kafka acknowledged before an event was appended governs that event.
+//! Two threads, and one more where a snapshot is kept. The **reader** follows every partition from its
+//! beginning, or from where a snapshot ends, by hand and without a group, and applies what is committed. The
+//! **watch** asks for the high watermarks, notices when the topic is not what it was, and says what is in the
+//! way. A worker that has fetched a batch asks for a reading that begins after its fetch and waits until the
+//! cache has passed it; only then does it get a view of the cache. So a change that Kafka acknowledged before
+//! an event was appended governs that event.
 //!
 //! With [`settings::ShareSettings::OfEvents`] only those partitions are followed whose numbers are those of event
 //! partitions that a worker of this process has, and a worker waits for its own.
@@ -14,6 +15,7 @@
 
 mod barrier;
 mod keys;
+mod plan;
 mod reader;
 pub mod settings;
 mod share;

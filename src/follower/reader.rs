@@ -14,11 +14,12 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::Offset;
 
 use super::keys::{Key, SETTLED};
+use super::plan::{Follow, Plan};
 use super::settings::ConsentFormat;
-use super::state::{Follow, Plan};
 use super::{FollowerError, Shared, snapshot};
 use crate::cache::{Applied, Said};
 use crate::kafka::client::{self, Asking};
+use crate::kafka::topics::{self, ASK_WITHIN};
 use crate::telemetry::Metric;
 use crate::wire::change::{decode_json, decode_protobuf};
 
@@ -230,15 +231,26 @@ impl Reader {
     /// Fills what begins from snapshots, as long as nothing was forgotten: the partitions that it could, and the
     /// offset that each goes on from.
     fn restore(&self, follows: &[(usize, Follow)], anew: bool) -> BTreeMap<usize, i64> {
-        let sharded = self.shared.settings.share.is_part();
+        let (settings, sharded) = (&self.shared.settings, self.shared.settings.share.is_part());
         let mut restored = BTreeMap::new();
-        if self.obeyed.1 != 1 || (!sharded && !anew) {
+        if settings.snapshot.is_none() || self.obeyed.1 != 1 || (!sharded && !anew) || follows.is_empty() {
             return restored;
         }
+        let ends = match topics::ends(&self.consumer, &settings.topic, self.count, ASK_WITHIN) {
+            Ok(ends) if self.shared.state().topic().is_some() => ends,
+            Ok(_) => {
+                tracing::warn!("the brokers do not tell the consent topic's id: no snapshot can be used");
+                return restored;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot is read: the consent topic's ends are not known");
+                return restored;
+            }
+        };
         let own = |(partition, _): &(usize, Follow)| Some(number(*partition));
         let pieces = if sharded { follows.iter().map(own).collect() } else { vec![None] };
         for piece in pieces {
-            let Some(kept) = snapshot::restore(&self.shared, piece) else { continue };
+            let Some(kept) = snapshot::restore(&self.shared, piece, &ends) else { continue };
             for (partition, follow) in follows {
                 if let Some(offset) = kept.offsets.get(&number(*partition)) {
                     self.shared.state().restored(*partition, follow.number, kept.age);

@@ -16,12 +16,12 @@ use std::time::Duration;
 use metrics::{Counter, Gauge};
 
 use super::Shared;
+use super::plan::Point;
 use super::settings::{ConsentFormat, SnapshotSettings};
-use super::state::Point;
 use crate::cache::Cache;
 use crate::cache::snapshot::{Head, Snapshot, write};
 use crate::telemetry::Metric;
-use crate::time::{Clock, Instant};
+use crate::time::{Clock, Instant, Timestamp};
 
 /// How often the writer looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -37,9 +37,9 @@ pub struct Restored {
     pub age: Duration,
 }
 
-/// Fills the cache of all partitions (`None`) or of one from its file. `None`: there is none that can be used,
-/// and the cache is as it was.
-pub fn restore(shared: &Shared, partition: Option<i32>) -> Option<Restored> {
+/// Fills the cache of all partitions (`None`) or of one from its file. The topic's partitions end at `ends` now.
+/// `None`: there is no file that can be used, and the cache is as it was.
+pub fn restore(shared: &Shared, partition: Option<i32>, ends: &[i64]) -> Option<Restored> {
     let settings = shared.settings.snapshot.as_ref()?;
     let path = file(settings, partition);
     let file = match File::open(&path) {
@@ -57,7 +57,7 @@ pub fn restore(shared: &Shared, partition: Option<i32>) -> Option<Restored> {
         Err(damage) => return set_aside(&path, &damage.to_string()),
     };
     let head = opened.head().clone();
-    let age = match fitting(shared, &head, partition) {
+    let age = match fitting(shared, &head, partition, ends) {
         Ok(age) => age,
         Err(why) => return set_aside(&path, &why),
     };
@@ -75,7 +75,7 @@ pub fn restore(shared: &Shared, partition: Option<i32>) -> Option<Restored> {
 }
 
 /// How long ago a snapshot was last at the end, if the cache may be continued from it; else why not.
-fn fitting(shared: &Shared, head: &Head, partition: Option<i32>) -> Result<Duration, String> {
+fn fitting(shared: &Shared, head: &Head, partition: Option<i32>, ends: &[i64]) -> Result<Duration, String> {
     let state = shared.state();
     let Some((topic_id, partitions, kept)) = state.topic() else {
         return Err("nobody knows yet which topic this is".to_owned());
@@ -87,6 +87,12 @@ fn fitting(shared: &Shared, head: &Head, partition: Option<i32>) -> Result<Durat
     };
     if head.topic != shared.settings.topic || head.topic_id != topic_id || !counts_fit {
         return Err(format!("it is of another topic than `{}` as it is now", shared.settings.topic));
+    }
+    let is_ahead = |(at, offset): &(i32, i64)| {
+        usize::try_from(*at).ok().and_then(|at| ends.get(at)).is_none_or(|end| end < offset)
+    };
+    if head.offsets.iter().any(is_ahead) {
+        return Err("the end of the topic went back behind what is in it".to_owned());
     }
     if head.format != format_name(shared.settings.format) || head.max_grants != max_grants {
         return Err("records were decoded by other settings".to_owned());
@@ -143,10 +149,13 @@ impl Keeper {
 
     fn keep(&self) {
         let Some(point) = self.point() else { return };
+        let Ok(age_ms) = i64::try_from(point.age.as_millis()) else { return };
+        let fresh_at = Timestamp(Clock::default().now().0 - age_ms);
         let began = Instant::now();
         for (partition, cache) in self.shared.caches.each() {
             let path = file(&self.settings, partition);
-            match self.write(&path, &point, partition, &cache) {
+            let Some(head) = self.head(&point, fresh_at, partition) else { continue };
+            match self.write(&path, &point, &head, &cache) {
                 Ok(None) => return,
                 Ok(Some(subjects)) => {
                     let seconds = began.elapsed().as_secs_f64();
@@ -162,27 +171,21 @@ impl Keeper {
         }
     }
 
-    /// What may be written now. While a key stops decisions nothing is: a snapshot would not know it.
+    /// What may be written now. While a key stops decisions, or there was no room for a change, nothing is: a
+    /// snapshot would not know it.
     fn point(&self) -> Option<Point> {
         let point = self.shared.state().point()?;
-        self.shared.kept().is_empty().then_some(point)
+        (self.shared.kept().is_empty() && !self.shared.caches.is_over()).then_some(point)
     }
 
     /// The number of entries; `None` where the cache was given up meanwhile.
-    fn write(
-        &self,
-        path: &Path,
-        point: &Point,
-        partition: Option<i32>,
-        cache: &Cache,
-    ) -> io::Result<Option<u64>> {
-        let Some(head) = self.head(point, partition) else { return Ok(Some(0)) };
+    fn write(&self, path: &Path, point: &Point, head: &Head, cache: &Cache) -> io::Result<Option<u64>> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = PathBuf::from(beside);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         let mut out = BufWriter::with_capacity(BUFFER, file);
-        let entries = write(cache, &head, &mut out)?;
+        let entries = write(cache, head, &mut out)?;
         out.flush()?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         // Whatever was given up while it was written is not all there.
@@ -202,8 +205,8 @@ impl Keeper {
         Ok(Some(entries))
     }
 
-    fn head(&self, point: &Point, partition: Option<i32>) -> Option<Head> {
-        let age_ms = i64::try_from(point.age.as_millis()).ok()?;
+    /// `None` where nothing of it is followed.
+    fn head(&self, point: &Point, fresh_at: Timestamp, partition: Option<i32>) -> Option<Head> {
         let own = |at: &i32| partition.is_none_or(|partition| partition == *at);
         let offsets = point.passed.iter().map(|(at, (_, passed))| Some((i32::try_from(*at).ok()?, *passed)));
         let mut offsets: Vec<_> = offsets.collect::<Option<_>>()?;
@@ -214,7 +217,7 @@ impl Keeper {
             partitions: point.partitions,
             format: format_name(self.shared.settings.format).to_owned(),
             max_grants: self.shared.caches.settings().max_grants,
-            fresh_at_ms: Clock::default().now().0 - age_ms,
+            fresh_at_ms: fresh_at.0,
             offsets,
         })
     }

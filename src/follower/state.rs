@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rdkafka::topic_partition_list::Offset;
 
+use super::plan::{Follow, Mark, Plan, Point};
 use super::share::{Holder, Share};
 use crate::time::Instant;
 
@@ -41,44 +42,6 @@ pub struct Reading {
     pub began: Instant,
     /// One high watermark a partition.
     pub targets: Arc<[i64]>,
-}
-
-/// What the reader of the topic is to follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// With another number than before, everything is forgotten first.
-    pub resets: u64,
-    /// How many partitions the topic has.
-    pub count: usize,
-    /// The partitions to follow; a follow other than before begins anew, what is not here ends.
-    pub follows: BTreeMap<usize, Follow>,
-}
-
-/// One time of following one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Follow {
-    /// Which time it is: no two have the same number.
-    pub number: u64,
-    /// Where it begins.
-    pub from: Offset,
-}
-
-/// How far the cache had come at some moment.
-pub type Mark = BTreeMap<usize, (u64, i64)>;
-
-/// Of what a cache is, at some moment.
-#[derive(Clone, Debug)]
-pub struct Point {
-    /// How often everything had been forgotten.
-    pub resets: u64,
-    /// The topic's id.
-    pub topic_id: String,
-    /// How many partitions it has.
-    pub partitions: usize,
-    /// How long ago all of it was last at the end.
-    pub age: Duration,
-    /// How far each partition has come.
-    pub passed: Mark,
 }
 
 /// How far a partition that is followed has come.

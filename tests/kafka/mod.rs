@@ -3,7 +3,8 @@
 //! No mock stands in for the broker: librdkafka's own acknowledges transactions that never happened, so
 //! a test of exactly-once passes on it whatever the code does. The broker comes with the tests (`jars`,
 //! `broker`) and dies with them (`reaper`). The proxy is the built binary, with a configuration file, an
-//! admin port and signals (`proxy`); no function of the crate is called, but for the time.
+//! admin port and signals (`proxy`); no function of the crate is called, but for the time,
+//! and to forge a snapshot.
 //!
 //! Each test has topics of its own, and the machine to itself: they measure what happens under load.
 //! Each proves that the control came through before it says that something else did not.
@@ -35,6 +36,7 @@ mod reaper;
 mod rebalance;
 mod sharded;
 mod shop;
+mod snapshot;
 mod start_gate;
 mod topics;
 mod wait;
