@@ -57,6 +57,25 @@ fn problems_go_to_stderr_and_exit_78() {
 }
 
 #[test]
+fn a_snapshot_whose_key_is_kept_elsewhere_is_a_warning_until_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "c.yaml", "b:9092", "");
+    let path = folder.path().join("c.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let snapshot = "{topic: consents, snapshot: {path: kept, key: {file: secret}}}";
+    std::fs::write(&path, text.replace("{topic: consents}", snapshot)).unwrap();
+    let output = consentry(folder.path(), &["check", "c.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot read `secret`"), "{}", stderr(&output));
+    let output = consentry(folder.path(), &["run", "c.yaml"]);
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+    std::fs::write(folder.path().join("secret"), "short").unwrap();
+    let output = consentry(folder.path(), &["check", "c.yaml"]);
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the snapshot's key has 5 bytes: too few"), "{}", stderr(&output));
+}
+
+#[test]
 fn programs_read_json() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path(), "bad.yaml", "b:9092", "wrokers: 2\n");

@@ -200,6 +200,33 @@ fn the_pseudonym_key_comes_from_where_it_is_kept() {
 }
 
 #[test]
+fn a_snapshot_is_kept_beside_the_configuration_under_a_key_of_its_own() {
+    assert_eq!(parse(GOOD).unwrap().follower.snapshot, None);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let snapshot = "  snapshot: {path: kept/consents, key: {file: secret}}";
+    std::fs::write(&file, GOOD.replace("  freshness: barrier", snapshot)).unwrap();
+    let load = |secrets| config::load(&file, Given { secrets, instance: None });
+    assert!(load(Secrets::Read).unwrap_err().to_string().contains("cannot read"));
+    let warnings = load(Secrets::Skip).unwrap().warnings;
+    assert!(warnings.iter().any(|one| one.message.contains("secret")), "it may be kept elsewhere");
+
+    let secret = |text: String| std::fs::write(folder.path().join("secret"), text).unwrap();
+    secret("k".repeat(31) + "\n");
+    for secrets in [Secrets::Read, Secrets::Skip] {
+        assert!(load(secrets).unwrap_err().to_string().contains("the snapshot's key has 31 bytes"));
+    }
+    let kept = || load(Secrets::Read).unwrap().follower.snapshot.unwrap();
+    secret("k".repeat(32) + "\n");
+    let first = kept();
+    assert_eq!((first.path.as_path(), first.every.as_secs()), (&*folder.path().join("kept/consents"), 300));
+    assert_eq!(first, kept());
+    assert_eq!(format!("{:?}", first.key), "CacheKey");
+    secret("l".repeat(32));
+    assert!(first.key != kept().key, "another secret is another key");
+}
+
+#[test]
 fn a_property_that_is_a_secret_comes_from_where_it_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");

@@ -88,15 +88,14 @@ pub(super) fn key(
     (given, file): (Given<'_>, &str),
     found: &mut Findings<'_>,
 ) -> Option<Vec<u8>> {
-    let message = match read(kept, what, spot, file, found)? {
-        Ok(bytes) if bytes.len() >= MIN_BYTES => return Some(bytes),
-        Ok(bytes) => format!("{what} has {} bytes: too few", bytes.len()),
-        Err(message) => message,
-    };
     let help = format!("take {MIN_BYTES} bytes at least, such as `openssl rand -hex 32` gives");
-    match given.secrets {
-        Secrets::Read => found.problems.add(spot.at(), message, help),
-        Secrets::Skip => found.warnings.add(spot.at(), message, help),
+    match (read(kept, what, spot, file, found)?, given.secrets) {
+        (Ok(bytes), _) if bytes.len() >= MIN_BYTES => return Some(bytes),
+        (Ok(bytes), _) => {
+            found.problems.add(spot.at(), format!("{what} has {} bytes: too few", bytes.len()), help);
+        }
+        (Err(message), Secrets::Read) => found.problems.add(spot.at(), message, help),
+        (Err(message), Secrets::Skip) => found.warnings.add(spot.at(), message, help),
     }
     None
 }
