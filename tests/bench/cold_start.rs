@@ -1,7 +1,9 @@
 //! How long a start takes: from the start of the process until `/ready` answers 200, with so many people in
 //! the consent topic. Nothing is decided before the whole topic is in the cache, so this is how long
-//! records wait after a restart.
+//! records wait after a restart. With a snapshot that the process before left, only what came since is read of
+//! the topic.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +14,7 @@ use crate::broker::Broker;
 use crate::jars;
 use crate::load::{Bulk, Load};
 use crate::machine::Used;
-use crate::proxy::{ANY_PORT, Setup};
+use crate::proxy::{ANY_PORT, Setup, snapshot_file};
 use crate::running::{Program, Running};
 use crate::table::{Series, Table};
 use crate::topics::Topics;
@@ -46,47 +48,84 @@ struct Start {
     used: Used,
 }
 
+/// A broker with everybody's consents, and where there is nothing to do for the pipeline.
+struct Scene<'o> {
+    broker: Broker,
+    options: &'o Options,
+}
+
+impl<'o> Scene<'o> {
+    fn set(options: &'o Options) -> Self {
+        let class_path = jars::class_path().expect("a Kafka, which needs Java 17 and Maven");
+        let broker = Broker::start(&class_path);
+        let topics = Topics::new(&broker.address);
+        topics.create("consents", options.partitions, CONSENTS);
+        topics.create("events", 1, &[]);
+        topics.create("sink", 1, &[]);
+        let load = Load { records: 0, subjects: options.subjects, permitted: 100, bytes: 0 };
+        load.write_consents_with(&Bulk::new(&broker.address), "consents", options.grants);
+        Self { broker, options }
+    }
+
+    /// Starts Consentry, waits until it is ready, and stops it, which writes the snapshot where there is to be
+    /// one. What it finds there when it starts is the caller's matter.
+    fn start(&self, what: &str, round: usize, snapshot: Option<&Path>) -> Start {
+        let setup = Setup {
+            address: &self.broker.address,
+            consents: "consents",
+            group: &format!("{what}-{round}"),
+            source: "events",
+            sink: "sink",
+            workers: self.options.workers,
+            admin: ANY_PORT,
+            snapshot,
+        };
+        let began = Instant::now();
+        let mut running = Running::start(Program::Consentry, &setup);
+        running.wait_ready();
+        let start = Start { took: began.elapsed(), used: running.used() };
+        let began = Instant::now();
+        running.stop();
+        let (took, stopped) = (start.took.as_secs_f64(), began.elapsed().as_secs_f64());
+        eprintln!("round {round}: {what}: {took:.2} s, stopped within {stopped:.2} s");
+        start
+    }
+
+    fn table(&self) -> Table {
+        let Options { subjects, grants, partitions, rounds, .. } = self.options;
+        Table::new(format!(
+            "from the start of the process to `/ready`, {subjects} people of {grants} grants, {partitions} \
+             consent partitions, {rounds} rounds: median (minimum–maximum)",
+        ))
+    }
+}
+
 /// Starts it several times on the same topic, each time with nothing but the topic.
 pub fn run(options: &Options) -> Table {
-    let class_path = jars::class_path().expect("a Kafka, which needs Java 17 and Maven");
-    let broker = Broker::start(&class_path);
-    let topics = Topics::new(&broker.address);
-    topics.create("consents", options.partitions, CONSENTS);
-    topics.create("events", 1, &[]);
-    topics.create("sink", 1, &[]);
-    let load = Load { records: 0, subjects: options.subjects, permitted: 100, bytes: 0 };
-    load.write_consents_with(&Bulk::new(&broker.address), "consents", options.grants);
-    let cold = (0..options.rounds).map(|round| {
-        let start = start(&broker.address, &format!("cold-{round}"), options.workers);
-        eprintln!("round {round}: cold: {:.2} s", start.took.as_secs_f64());
-        start
-    });
-    let mut table = Table::new(format!(
-        "from the start of the process to `/ready`, {} people of {} grants, {} consent partitions, \
-         {} rounds: median (minimum–maximum)",
-        options.subjects, options.grants, options.partitions, options.rounds
-    ));
-    row(&mut table, "cold: from the consent topic", options.subjects, &cold.collect::<Vec<_>>());
+    let scene = Scene::set(options);
+    let cold: Vec<Start> = (0..options.rounds).map(|round| scene.start("cold", round, None)).collect();
+    let mut table = scene.table();
+    row(&mut table, "cold: from the consent topic", options.subjects, &cold);
     table
 }
 
-/// Starts Consentry, waits until it is ready, and stops it. What it finds on the disk is the caller's matter.
-fn start(address: &str, group: &str, workers: usize) -> Start {
-    let setup = Setup {
-        address,
-        consents: "consents",
-        group,
-        source: "events",
-        sink: "sink",
-        workers,
-        admin: ANY_PORT,
-    };
-    let began = Instant::now();
-    let mut running = Running::start(Program::Consentry, &setup);
-    running.wait_ready();
-    let start = Start { took: began.elapsed(), used: running.used() };
-    running.stop();
-    start
+/// Starts it twice a round: with nothing but the topic, and from the snapshot that the first one left.
+pub fn run_warm(options: &Options) -> Table {
+    let scene = Scene::set(options);
+    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    for round in 0..options.rounds {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let file = snapshot_file(folder.path());
+        cold.push(scene.start("cold", round, Some(folder.path())));
+        let bytes = file.metadata().expect("the first left a snapshot").len();
+        eprintln!("round {round}: a snapshot of {:.1} MB", bytes as f64 / 1e6);
+        warm.push(scene.start("warm", round, Some(folder.path())));
+        assert!(!file.with_extension("set-aside").exists(), "the second did not use the snapshot");
+    }
+    let mut table = scene.table();
+    row(&mut table, "cold: from the consent topic", options.subjects, &cold);
+    row(&mut table, "warm: from a snapshot", options.subjects, &warm);
+    table
 }
 
 fn row(table: &mut Table, what: &str, subjects: u64, starts: &[Start]) {

@@ -85,6 +85,8 @@ enum What {
     Withdrawal(withdrawal::Options),
     /// From the start of the process until it is ready, with many people in the consent topic.
     ColdStart(cold_start::Options),
+    /// The same beside a start from the snapshot that the process before left.
+    WarmStart(cold_start::Options),
     /// From append to arrival at half of the rate that Consentry keeps up with, and the copy loop's.
     Latency(latency::Options),
     /// Records a second and CPU a record with one, two and four threads.
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
         }
         What::Decide(options) => decide::run(&options).print(command.output),
         What::ColdStart(options) => cold_start::run(&options).print(command.output),
+        What::WarmStart(options) => cold_start::run_warm(&options).print(command.output),
         What::Withdrawal(options) => {
             let (table, leaked) = withdrawal::run(&options);
             table.print(command.output);

@@ -29,12 +29,19 @@ pub struct Setup<'a> {
     pub workers: usize,
     /// Where `/ready` is answered.
     pub admin: SocketAddr,
+    /// A folder in which the consents are kept from start to start.
+    pub snapshot: Option<&'a Path>,
+}
+
+/// The file in that folder.
+pub fn snapshot_file(folder: &Path) -> PathBuf {
+    folder.join("consents")
 }
 
 /// Writes the configuration: one route that requires one purpose, one field that is
 /// reduced for those who do not permit `contact`.
 pub fn configuration(setup: &Setup<'_>) -> PathBuf {
-    let config = json!({
+    let mut config = json!({
         "version": 1,
         "instance": "bench",
         "workers": setup.workers,
@@ -61,6 +68,13 @@ pub fn configuration(setup: &Setup<'_>) -> PathBuf {
             }],
         }],
     });
+    if let Some(folder) = setup.snapshot {
+        let key = folder.join("key");
+        std::fs::write(&key, "k".repeat(32)).expect("a writable temporary directory");
+        // On stop alone, so that no other writing falls into the measurement.
+        config["consent"]["snapshot"] =
+            json!({"path": snapshot_file(folder), "key": {"file": key}, "every": "1d"});
+    }
     let name = format!("consentry-bench-{}-{}.json", std::process::id(), setup.group);
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, config.to_string()).expect("a writable temporary directory");

@@ -77,6 +77,7 @@ impl Site {
             sink: &lane.sink,
             workers,
             admin: ANY_PORT,
+            snapshot: None,
         };
         let mut running = Running::start(program, &setup);
         let progress = Progress::of(self.address(), &lane.group, &lane.source, lane.partitions);

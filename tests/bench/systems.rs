@@ -81,6 +81,7 @@ impl System {
                     sink: job.sink,
                     workers: job.workers,
                     admin: ANY_PORT,
+                    snapshot: None,
                 };
                 let mut command = job.native(Path::new(env!("CARGO_BIN_EXE_consentry")));
                 command.arg("run").arg(proxy::configuration(&setup));
