@@ -4,6 +4,7 @@
 //! after a time-out. So a producer whose outcome is not known for certain is never used again: the error
 //! says [`Fault::Replace`], and a new one under the same id fences whatever is in flight.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -132,10 +133,10 @@ pub struct WriterSettings {
     pub cautious: bool,
 }
 
-/// What was not acknowledged. The client reports nothing else: a report of every record would cost a tenth of
-/// its whole way, and what is neither reported nor waiting any more is acknowledged.
+/// Counts acknowledgements.
 #[derive(Debug, Default)]
 pub struct Reports {
+    acknowledged: AtomicU64,
     too_large: Mutex<Vec<usize>>,
     refused: Mutex<Option<RDKafkaErrorCode>>,
 }
@@ -155,7 +156,9 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         match result {
-            Ok(_) => {}
+            Ok(_) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
                 self.too_large.lock().unwrap_or_else(PoisonError::into_inner).push(number);
             }
@@ -188,11 +191,12 @@ pub struct Write<'a> {
     pub number: usize,
 }
 
-/// A producer, and whether anything is begun.
+/// A producer and what it has sent since the last commit.
 pub struct Writer {
     producer: BaseProducer<Reports>,
     transactional: bool,
     begun: Option<Instant>,
+    sent: u64,
     buffer_bytes: usize,
     /// Bytes handed over since the last time nothing waited. librdkafka's own bound counts values alone.
     handed_bytes: usize,
@@ -205,7 +209,6 @@ impl Writer {
         let mut config = client::config(cluster, &[("enable.idempotence", "true"), ("acks", "all")]);
         // A record's size is bounded by `max_record_bytes` and by what the sink takes, not by the client.
         config.set("message.max.bytes", "1000000000");
-        config.set("delivery.report.only.error", "true");
         config.set("batch.size", settings.batch_bytes.to_string());
         if settings.cautious {
             config.set("batch.num.messages", "1");
@@ -230,7 +233,7 @@ impl Writer {
             producer.init_transactions(CALL_WITHIN)?;
         }
         let buffer_bytes = settings.buffer_bytes;
-        Ok(Self { producer, transactional, begun: None, buffer_bytes, handed_bytes: 0 })
+        Ok(Self { producer, transactional, begun: None, sent: 0, buffer_bytes, handed_bytes: 0 })
     }
 
     /// Begins, unless begun.
@@ -262,7 +265,10 @@ impl Writer {
         record.timestamp = write.timestamp;
         loop {
             match self.producer.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.sent += 1;
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     if full_since.get_or_insert_with(Instant::now).elapsed() > SETTLE_WITHIN {
                         return Err(WriteError::Unsettled);
@@ -306,8 +312,11 @@ impl Writer {
     }
 
     fn wait_a_moment(&self) {
+        let before = self.producer.in_flight_count();
         self.serve();
-        std::thread::sleep(LOOK_EVERY);
+        if self.producer.in_flight_count() == before {
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Waits until nothing waits for an acknowledgement.
@@ -330,9 +339,12 @@ impl Writer {
         let too_large =
             std::mem::take(&mut *reports.too_large.lock().unwrap_or_else(PoisonError::into_inner));
         let refused = reports.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let acknowledged = reports.acknowledged.swap(0, Ordering::Relaxed);
+        let sent = std::mem::take(&mut self.sent);
         match refused {
             _ if !too_large.is_empty() => Err(WriteError::TooLarge(too_large)),
             Some(code) => Err(self.refused(code)),
+            None if acknowledged != sent => Err(WriteError::Unsettled),
             None => Ok(()),
         }
     }

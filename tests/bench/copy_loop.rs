@@ -2,8 +2,8 @@
 //! librdkafka, and do nothing else.
 //!
 //! One thread, one consumer, one transactional producer, a commit every 100 ms; key, value, headers,
-//! timestamp and partition are kept. Its clients are tuned as Consentry's are, but for how acknowledgements are
-//! heard of: a report for every record, polled for in steps of a millisecond, as the client's own examples do.
+//! timestamp and partition are kept. Its clients are tuned as Consentry's are, but for how the last
+//! acknowledgements of a transaction are waited for: in the client's own poll, as its examples do.
 
 use std::time::Duration;
 
