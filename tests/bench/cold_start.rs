@@ -14,8 +14,9 @@ use crate::broker::Broker;
 use crate::jars;
 use crate::load::{Bulk, Load};
 use crate::machine::Used;
-use crate::proxy::{ANY_PORT, Setup, snapshot_file};
-use crate::running::{Program, Running};
+use crate::proxy::{Setup, snapshot_file};
+use crate::running::Running;
+use crate::systems::System;
 use crate::table::{Series, Table};
 use crate::topics::Topics;
 
@@ -70,18 +71,11 @@ impl<'o> Scene<'o> {
     /// Starts Consentry, waits until it is ready, and stops it, which writes the snapshot where there is to be
     /// one. What it finds there when it starts is the caller's matter.
     fn start(&self, what: &str, round: usize, snapshot: Option<&Path>) -> Start {
-        let setup = Setup {
-            address: &self.broker.address,
-            consents: "consents",
-            group: &format!("{what}-{round}"),
-            source: "events",
-            sink: "sink",
-            workers: self.options.workers,
-            admin: ANY_PORT,
-            snapshot,
-        };
+        let group = format!("{what}-{round}");
+        let between = Setup::between(&self.broker.address, "events", "sink", &group);
+        let setup = Setup { workers: self.options.workers, snapshot, ..between };
         let began = Instant::now();
-        let mut running = Running::start(Program::Consentry, &setup);
+        let mut running = Running::start(System::Consentry, &setup);
         running.wait_ready();
         let start = Start { took: began.elapsed(), used: running.used() };
         let began = Instant::now();

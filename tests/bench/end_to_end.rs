@@ -5,8 +5,6 @@
 //! is in it, and so is what a virtual machine needs to start and to compile. `--records` says how much of
 //! the whole that is.
 
-use std::time::Duration;
-
 use clap::Args;
 use serde_json::json;
 
@@ -14,12 +12,11 @@ use crate::broker::Broker;
 use crate::follow::{Progress, closed, held};
 use crate::jars;
 use crate::load::{Bulk, Load};
-use crate::machine::{Used, used};
-use crate::systems::{Job, Running, System};
+use crate::proxy::Setup;
+use crate::running::{Drained, Running};
+use crate::systems::{System, instructions};
 use crate::table::{Series, Table};
 use crate::topics::{CONSENT, Topics};
-
-const LIMIT: Duration = Duration::from_secs(900);
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -59,9 +56,7 @@ pub struct Options {
 struct Run {
     /// Not a number where they are not counted.
     instructions: f64,
-    cpu_us: f64,
-    thousand_a_second: f64,
-    peak_mb: f64,
+    drained: Drained,
 }
 
 /// Where it runs.
@@ -100,8 +95,8 @@ pub fn run(options: &Options) -> Table {
             eprintln!(
                 "round {round}: {}: {:.2} µs CPU a record, {:.0} thousand/s",
                 system.name(),
-                run.cpu_us,
-                run.thousand_a_second
+                run.drained.cpu_us,
+                run.drained.a_second / 1e3
             );
             runs.push(run);
         }
@@ -148,11 +143,11 @@ fn report(options: &Options, runs: &[(System, Vec<Run>)]) -> Table {
         } else {
             json!({
                 "what": system.name(),
-                "µs CPU a record": series(|run| run.cpu_us).text(2),
-                "× the copy loop": times(System::CopyLoop, |run| run.cpu_us),
-                "× Consentry": times(System::Consentry, |run| run.cpu_us),
-                "thousand records/s": series(|run| run.thousand_a_second).text(0),
-                "peak RSS MB": series(|run| run.peak_mb).text(0),
+                "µs CPU a record": series(|run| run.drained.cpu_us).text(2),
+                "× the copy loop": times(System::CopyLoop, |run| run.drained.cpu_us),
+                "× Consentry": times(System::Consentry, |run| run.drained.cpu_us),
+                "thousand records/s": series(|run| run.drained.a_second / 1e3).text(0),
+                "peak RSS MB": series(|run| run.drained.peak_mb).text(0),
             })
         });
     }
@@ -164,31 +159,18 @@ impl Place<'_> {
         self.count += 1;
         let (group, sink) = (format!("group-{}", self.count), format!("sink-{}", self.count));
         self.topics.create(&sink, self.options.partitions, &[]);
-        let job = Job {
-            address: self.address,
-            consents: "consents",
-            events: "events",
-            sink: &sink,
-            group: &group,
-            workers: self.options.workers,
-            counted: self.options.instructions,
-        };
-        let mut running = Running::start(system, &job);
+        let between = Setup::between(self.address, "events", &sink, &group);
+        let Options { workers, instructions: counted, .. } = *self.options;
+        let setup = Setup { workers, counted, ..between };
+        let mut running = Running::start(system, &setup);
         let progress = Progress::of(self.address, &group, "events", self.options.partitions);
-        let waited = progress.wait(self.options.records, LIMIT, || running.lives());
-        let (took, at_first) = waited.unwrap_or_else(|why| panic!("{why}; see `{}`", running.log.display()));
-        let Used { cpu, peak_bytes } = used(running.id());
+        let drained = running.drain(&progress, self.options.records);
         closed(self.address, &sink, self.options.partitions);
         running.stop();
         self.check(system, &sink);
         self.topics.delete(&sink);
         let records = self.options.records as f64;
-        Run {
-            instructions: if self.options.instructions { job.instructions() / records } else { f64::NAN },
-            cpu_us: cpu.as_secs_f64() * 1e6 / records,
-            thousand_a_second: (self.options.records - at_first) as f64 / took.as_secs_f64() / 1000.0,
-            peak_mb: peak_bytes as f64 / 1e6,
-        }
+        Run { instructions: if counted { instructions(&setup) / records } else { f64::NAN }, drained }
     }
 
     /// That it has done all of the work, and no more: each of them has read all consents before the first

@@ -14,8 +14,8 @@ use crate::decide::{self, instructions, nanoseconds};
 use crate::load::Load;
 use crate::machine;
 use crate::plot::{self, Panel};
-use crate::running::Program;
 use crate::site::Site;
+use crate::systems::System;
 use crate::table::{Series, Table};
 
 const ROUTES: [u64; 6] = [1, 2, 5, 10, 20, 50];
@@ -147,21 +147,21 @@ fn settings(axis: Axis, at: u64) -> decide::Options {
 fn over_partitions(options: &Options) -> Vec<Curve> {
     let load = Load { records: options.records, subjects: 10_000, permitted: 100, bytes: 600 };
     let site = Site::new(&load);
-    let mut curves = [Program::Consentry, Program::CopyLoop].map(|program| {
-        let cost = format!("µs CPU, {}", program.name());
-        (program, Curve { axis: Axis::Partitions, cost, points: Vec::new() })
+    let mut curves = [System::Consentry, System::CopyLoop].map(|system| {
+        let cost = format!("µs CPU, {}", system.short());
+        (system, Curve { axis: Axis::Partitions, cost, points: Vec::new() })
     });
     for partitions in PARTITIONS {
         let count = i32::try_from(partitions).expect("few");
         let source = site.lane(&partitions.to_string(), count);
         let mut costs = [Series::default(), Series::default()];
         for round in 0..options.rounds {
-            for ((program, _), costs) in curves.iter().zip(&mut costs) {
-                let lane = site.again(&source, &format!("{partitions}-{round}-{}", program.word()));
-                let (running, _, drained) = site.drain(*program, &lane, 1);
+            for ((system, _), costs) in curves.iter().zip(&mut costs) {
+                let lane = site.again(&source, &format!("{partitions}-{round}-{}", system.word()));
+                let (running, _, drained) = site.drain(*system, &lane, 1);
                 running.stop();
                 site.clear(&lane);
-                eprintln!("{partitions} partitions: {}: {:.2} µs", program.name(), drained.cpu_us);
+                eprintln!("{partitions} partitions: {}: {:.2} µs", system.short(), drained.cpu_us);
                 costs.0.push(drained.cpu_us);
             }
         }

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use crate::feed::Feed;
 use crate::load::Load;
 use crate::proxy::COMMIT_MS;
-use crate::running::Program;
 use crate::sink::Sink;
-use crate::site::Site;
+use crate::site::{Backlog, Site};
+use crate::systems::System;
 use crate::table::{Series, Table};
 
 /// At the start of feeding, not counted.
@@ -38,15 +38,8 @@ pub struct Options {
     /// Seconds of feeding, after two to warm up.
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 20)]
     seconds: u64,
-    /// People with a consent record, all of whom permit.
-    #[arg(long, default_value_t = 100_000)]
-    subjects: u64,
-    /// Bytes of an event.
-    #[arg(long, default_value_t = 600)]
-    bytes: usize,
-    /// Partitions of the event topic.
-    #[arg(long, default_value_t = 4)]
-    partitions: i32,
+    #[command(flatten)]
+    backlog: Backlog,
     /// Threads of Consentry.
     #[arg(long, default_value_t = 1)]
     workers: usize,
@@ -62,28 +55,27 @@ struct Seen {
 
 /// Measures Consentry, then the copy loop at the same rate.
 pub fn run(options: &Options) -> Table {
-    let load =
-        Load { records: options.records, subjects: options.subjects, permitted: 100, bytes: options.bytes };
+    let load = options.backlog.load(options.records);
     let site = Site::new(&load);
     let feed = Feed::new(site.address(), &Load { records: STOCK, ..load });
     let mut pace = None;
     let mut seen = Vec::new();
-    for program in [Program::Consentry, Program::CopyLoop] {
-        let lane = site.lane(program.word(), options.partitions);
-        let (mut running, progress, drained) = site.drain(program, &lane, options.workers);
+    for system in [System::Consentry, System::CopyLoop] {
+        let lane = site.lane(system.word(), options.backlog.partitions);
+        let (mut running, progress, drained) = site.drain(system, &lane, options.workers);
         let a_second = *pace.get_or_insert(drained.a_second * f64::from(options.load) / 100.0);
         eprintln!(
             "{}: {:.0} thousand/s at saturation, fed {:.0}",
-            program.name(),
+            system.short(),
             drained.a_second / 1e3,
             a_second / 1e3
         );
-        let sink = Sink::from_end(site.address(), &lane.sink, options.partitions);
+        let sink = Sink::from_end(site.address(), &lane.sink, options.backlog.partitions);
         let of_fed = watch(&feed, &lane.source, &sink, a_second, options.seconds);
         running.drain(&progress, options.records + of_fed.fed);
         assert_eq!(of_fed.arrived, of_fed.fed, "every record that was fed arrives, once");
         running.stop();
-        seen.push((program, of_fed));
+        seen.push((system, of_fed));
     }
     report(options, pace.unwrap_or_default(), &seen)
 }
@@ -116,15 +108,15 @@ fn watch(feed: &Feed, source: &str, sink: &Sink, a_second: f64, seconds: u64) ->
     Seen { fed, arrived, fed_a_second, latencies_ms: Series(latencies) }
 }
 
-fn report(options: &Options, pace: f64, seen: &[(Program, Seen)]) -> Table {
+fn report(options: &Options, pace: f64, seen: &[(System, Seen)]) -> Table {
     let mut table = Table::new(format!(
         "from append to arrival in the sink, commits every {COMMIT_MS} ms, {} % of the rate of saturation \
          ({:.0} thousand records/s) for {} s, {} bytes, {} partitions",
         options.load,
         pace / 1e3,
         options.seconds,
-        options.bytes,
-        options.partitions
+        options.backlog.bytes,
+        options.backlog.partitions
     ));
     let limit = f64::from(COMMIT_MS) + ALLOWED_MS;
     let figures = |seen: &Seen| [0.5, 0.99, 1.0].map(|share| seen.latencies_ms.quantile(share));
@@ -134,9 +126,9 @@ fn report(options: &Options, pace: f64, seen: &[(Program, Seen)]) -> Table {
             (format!("p99 < {limit} ms")): holds,
         })
     };
-    for (program, seen) in seen {
+    for (system, seen) in seen {
         let holds = json!(if figures(seen)[1] < limit { "yes" } else { "no" });
-        table.row(row(program.name(), json!((seen.fed_a_second / 1e3).round()), figures(seen), holds));
+        table.row(row(system.short(), json!((seen.fed_a_second / 1e3).round()), figures(seen), holds));
     }
     if let [(_, own), (_, copy)] = seen {
         let (own, copy) = (figures(own), figures(copy));

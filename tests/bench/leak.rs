@@ -20,7 +20,9 @@ use crate::broker::Broker;
 use crate::clients::{Reader, Row, Writer, caught_up, read_all};
 use crate::jars;
 use crate::load::Load;
-use crate::systems::{Job, Running, System};
+use crate::proxy::Setup;
+use crate::running::Running;
+use crate::systems::System;
 use crate::table::Table;
 use crate::topics::{CONSENT, Topics};
 use crate::wait::secs;
@@ -124,17 +126,10 @@ impl<'a> Trial<'a> {
 
     /// How many events were forwarded after the withdrawal.
     fn run(&self, system: System, burst: u64) -> u64 {
-        let job = Job {
-            address: self.address,
-            consents: &self.consents,
-            events: &self.events,
-            sink: &self.sink,
-            group: &self.group,
-            workers: 1,
-            counted: false,
-        };
+        let between = Setup::between(self.address, &self.events, &self.sink, &self.group);
+        let setup = Setup { consents: &self.consents, ..between };
         let mut forwards =
-            Forwards { running: Running::start(system, &job), sink: Reader::new(self.address, &self.sink) };
+            Forwards { running: Running::start(system, &setup), sink: Reader::new(self.address, &self.sink) };
         self.warm_up(&mut forwards);
         for round in 0..self.options.rounds {
             self.round(&mut forwards, round, burst);

@@ -1,8 +1,7 @@
-//! Consentry as it is measured: one configuration for all measurements, and the real binary that runs it.
+//! What a measured system is set to do, and Consentry's configuration for it: one for all measurements.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
@@ -19,7 +18,7 @@ pub struct Setup<'a> {
     pub address: &'a str,
     /// The topic of consents.
     pub consents: &'a str,
-    /// The consumer group, and the name of the configuration's file.
+    /// The consumer group; no other system of this process has it.
     pub group: &'a str,
     /// The topic to read.
     pub source: &'a str,
@@ -31,6 +30,30 @@ pub struct Setup<'a> {
     pub admin: SocketAddr,
     /// A folder in which the consents are kept from start to start.
     pub snapshot: Option<&'a Path>,
+    /// Whether instructions are counted too, which cannot be of what runs in a virtual machine.
+    pub counted: bool,
+}
+
+impl<'a> Setup<'a> {
+    /// One thread from `source` to `sink`, people in `consents`, and nothing else.
+    pub const fn between(address: &'a str, source: &'a str, sink: &'a str, group: &'a str) -> Self {
+        Self {
+            address,
+            consents: "consents",
+            group,
+            source,
+            sink,
+            workers: 1,
+            admin: ANY_PORT,
+            snapshot: None,
+            counted: false,
+        }
+    }
+
+    /// A file of its own in the temporary directory, by how its name ends.
+    pub fn file(&self, end: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("consentry-bench-{}-{}.{end}", std::process::id(), self.group))
+    }
 }
 
 /// The file in that folder.
@@ -75,15 +98,7 @@ pub fn configuration(setup: &Setup<'_>) -> PathBuf {
         config["consent"]["snapshot"] =
             json!({"path": snapshot_file(folder), "key": {"file": key}, "every": "1d"});
     }
-    let name = format!("consentry-bench-{}-{}.json", std::process::id(), setup.group);
-    let path = std::env::temp_dir().join(name);
+    let path = setup.file("json");
     std::fs::write(&path, config.to_string()).expect("a writable temporary directory");
     path
-}
-
-/// Starts a program that is measured; what it says on standard output and error goes to `log`.
-pub fn spawn(mut command: Command, log: &Path) -> Child {
-    let log = std::fs::File::create(log).expect("a writable temporary directory");
-    let also = log.try_clone().expect("a log file");
-    command.stdin(Stdio::null()).stdout(also).stderr(log).spawn().expect("it starts")
 }

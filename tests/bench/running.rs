@@ -1,51 +1,29 @@
-//! A program under measurement while it runs: Consentry, or the yardstick on the same topics.
+//! A system under measurement while it runs.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use consentry::time::Instant;
 
 use crate::follow::Progress;
 use crate::machine::{Used, used};
-use crate::proxy::{self, ANY_PORT, Setup};
+use crate::proxy::{ANY_PORT, Setup};
 use crate::reaper;
+use crate::systems::System;
 
 const LIMIT: Duration = Duration::from_secs(900);
+/// How long an end may take: then it is taken away.
+const END_WITHIN: Duration = Duration::from_secs(120);
 
-/// Which program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// Reads and writes in transactions, and decides nothing.
-    CopyLoop,
-    /// What is measured.
-    Consentry,
-}
-
-impl Program {
-    /// Its name in a table.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CopyLoop => "copy loop",
-            Self::Consentry => "Consentry",
-        }
-    }
-
-    /// Its name in those of its topics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::CopyLoop => "copy-loop",
-            Self::Consentry => "consentry",
-        }
-    }
-}
-
-/// The running program; ended when dropped.
+/// The running system; ended when dropped.
 pub struct Running {
+    system: System,
     child: Child,
-    log: PathBuf,
+    /// What it says.
+    pub log: PathBuf,
     admin: SocketAddr,
 }
 
@@ -56,32 +34,28 @@ pub struct Drained {
     pub a_second: f64,
     /// CPU time of the whole process for each record.
     pub cpu_us: f64,
+    /// The most memory it had resident, in megabytes.
+    pub peak_mb: f64,
 }
 
 impl Running {
     /// Starts it. Where the admin address has no port, Consentry is given one that nobody listens on.
-    pub fn start(program: Program, setup: &Setup<'_>) -> Self {
+    pub fn start(system: System, setup: &Setup<'_>) -> Self {
         let mut setup = *setup;
         if setup.admin == ANY_PORT {
             setup.admin = free_address();
         }
-        let command = match program {
-            Program::CopyLoop => {
-                let mut command = Command::new(std::env::current_exe().expect("this program"));
-                command.args(["copy-loop", setup.address, setup.source, setup.sink, setup.group]);
-                command
-            }
-            Program::Consentry => {
-                let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_consentry")));
-                command.arg("run").arg(proxy::configuration(&setup));
-                command
-            }
-        };
-        let name = format!("consentry-bench-{}-{}.log", std::process::id(), setup.group);
-        let log = std::env::temp_dir().join(name);
-        let child = proxy::spawn(command, &log);
+        let log = setup.file("log");
+        let said = std::fs::File::create(&log).expect("a writable temporary directory");
+        let child = system
+            .command(&setup)
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().expect("a log file"))
+            .stderr(said)
+            .spawn()
+            .expect("it starts");
         reaper::watch(child.id());
-        Self { child, log, admin: setup.admin }
+        Self { system, child, log, admin: setup.admin }
     }
 
     /// What it has used since it began.
@@ -94,9 +68,11 @@ impl Running {
         let waited = progress.wait(records, LIMIT, || self.lives());
         let (took, at_first) = waited.unwrap_or_else(|why| panic!("{why}; see `{}`", self.log.display()));
         let counted = records.saturating_sub(at_first).max(1) as f64;
+        let Used { cpu, peak_bytes } = self.used();
         Drained {
             a_second: counted / took.as_secs_f64().max(0.001),
-            cpu_us: self.used().cpu.as_secs_f64() * 1e6 / records as f64,
+            cpu_us: cpu.as_secs_f64() * 1e6 / records as f64,
+            peak_mb: peak_bytes as f64 / 1e6,
         }
     }
 
@@ -113,13 +89,22 @@ impl Running {
     /// Lets it end as an operator would, and waits.
     pub fn stop(mut self) {
         reaper::signal(&self.child, "TERM");
+        let began = Instant::now();
+        while self.lives() {
+            if began.elapsed() > END_WITHIN {
+                self.child.kill().expect("it runs");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let status = self.child.wait().expect("it ran");
         reaper::forget(self.child.id());
-        let died = status.code().is_some_and(|code| code != 0);
+        // A virtual machine that is told to end says so with a code of its own.
+        let died = self.system.is_native() && status.code().is_some_and(|code| code != 0);
         assert!(!died, "it ended with {status}; see `{}`", self.log.display());
     }
 
-    fn lives(&mut self) -> bool {
+    /// Whether it has not ended.
+    pub fn lives(&mut self) -> bool {
         self.child.try_wait().expect("our child").is_none()
     }
 }

@@ -1,14 +1,38 @@
 //! What the measurements on a live Kafka have in common: a broker, people with consents, topics of events,
-//! and how fast a program works off a backlog, which is the rate that "half load" is half of.
+//! and how fast a system works off a backlog, which is the rate that "half load" is half of.
+
+use clap::Args;
 
 use crate::broker::Broker;
 use crate::follow::Progress;
 use crate::jars;
 use crate::load::{Bulk, Load};
-use crate::proxy::{ANY_PORT, Setup};
-use crate::running::{Drained, Program, Running};
+use crate::proxy::Setup;
+use crate::running::{Drained, Running};
 use crate::sink::STAMPED;
+use crate::systems::System;
 use crate::topics::{CONSENT, Topics};
+
+/// The backlog of a measurement: who acts, all of whom permit, and in which events.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Backlog {
+    /// People with a consent record, all of whom permit.
+    #[arg(long, default_value_t = 100_000)]
+    pub subjects: u64,
+    /// Bytes of an event.
+    #[arg(long, default_value_t = 600)]
+    pub bytes: usize,
+    /// Partitions of the event topic.
+    #[arg(long, default_value_t = 4)]
+    pub partitions: i32,
+}
+
+impl Backlog {
+    /// So many of these events.
+    pub const fn load(&self, records: u64) -> Load {
+        Load { records, subjects: self.subjects, permitted: 100, bytes: self.bytes }
+    }
+}
 
 /// A broker with a consent topic.
 pub struct Site {
@@ -17,7 +41,7 @@ pub struct Site {
     load: Load,
 }
 
-/// A program between two topics of its own.
+/// What a system has to do: two topics of its own.
 pub struct Lane {
     /// The events.
     pub source: String,
@@ -67,19 +91,10 @@ impl Site {
         self.topics.delete(&lane.sink);
     }
 
-    /// Starts the program in its lane and waits until the backlog is done.
-    pub fn drain(&self, program: Program, lane: &Lane, workers: usize) -> (Running, Progress, Drained) {
-        let setup = Setup {
-            consents: "consents",
-            address: self.address(),
-            group: &lane.group,
-            source: &lane.source,
-            sink: &lane.sink,
-            workers,
-            admin: ANY_PORT,
-            snapshot: None,
-        };
-        let mut running = Running::start(program, &setup);
+    /// Starts the system in its lane and waits until the backlog is done.
+    pub fn drain(&self, system: System, lane: &Lane, workers: usize) -> (Running, Progress, Drained) {
+        let between = Setup::between(self.address(), &lane.source, &lane.sink, &lane.group);
+        let mut running = Running::start(system, &Setup { workers, ..between });
         let progress = Progress::of(self.address(), &lane.group, &lane.source, lane.partitions);
         let drained = running.drain(&progress, self.load.records);
         (running, progress, drained)

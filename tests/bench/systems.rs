@@ -1,21 +1,16 @@
-//! The systems that are measured, and how each is started on its work and ended.
+//! The systems that are measured, and what starts each on its work.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::Duration;
+use std::process::Command;
 
 use clap::ValueEnum;
-use consentry::time::Instant;
 
-use crate::proxy::{self, ANY_PORT, Setup};
+use crate::proxy::{self, Setup};
 use crate::{reaper, rivals};
 
 /// How often Flink commits. The others do every 100 ms; but all of a broadcast state is in every checkpoint
 /// of every task, and with 194,000 people a checkpoint was seen to take longer than that.
 const CHECKPOINT_MS: &str = "1000";
-
-/// How long an end may take: then it is taken away.
-const END_WITHIN: Duration = Duration::from_secs(120);
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -28,20 +23,6 @@ pub enum System {
     KafkaStreams,
     /// A stream beside a broadcast one, in one process.
     Flink,
-}
-
-/// What a system is to do.
-#[derive(Clone, Debug)]
-pub struct Job<'a> {
-    pub address: &'a str,
-    pub consents: &'a str,
-    pub events: &'a str,
-    pub sink: &'a str,
-    /// The consumer group; no other job of this process has it.
-    pub group: &'a str,
-    pub workers: usize,
-    /// Counts instructions too; not of what runs in a virtual machine.
-    pub counted: bool,
 }
 
 impl System {
@@ -65,31 +46,42 @@ impl System {
         !matches!(self, Self::CopyLoop)
     }
 
-    fn command(self, job: &Job<'_>) -> Command {
+    /// Its name in those of its topics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CopyLoop => "copy-loop",
+            Self::Consentry => "consentry",
+            Self::KafkaStreams => "kafka-streams",
+            Self::Flink => "flink",
+        }
+    }
+
+    /// Its name where there is little room.
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::CopyLoop => "copy loop",
+            Self::Consentry => "Consentry",
+            Self::KafkaStreams => "Kafka Streams",
+            Self::Flink => "Flink",
+        }
+    }
+
+    /// What starts it on its work.
+    pub fn command(self, setup: &Setup<'_>) -> Command {
         match self {
             Self::CopyLoop => {
-                let mut command = job.native(&std::env::current_exe().expect("this program"));
-                command.args(["copy-loop", job.address, job.events, job.sink, job.group]);
+                let mut command = native(&std::env::current_exe().expect("this program"), setup);
+                command.args(["copy-loop", setup.address, setup.source, setup.sink, setup.group]);
                 command
             }
             Self::Consentry => {
-                let setup = Setup {
-                    address: job.address,
-                    consents: job.consents,
-                    group: job.group,
-                    source: job.events,
-                    sink: job.sink,
-                    workers: job.workers,
-                    admin: ANY_PORT,
-                    snapshot: None,
-                };
-                let mut command = job.native(Path::new(env!("CARGO_BIN_EXE_consentry")));
-                command.arg("run").arg(proxy::configuration(&setup));
+                let mut command = native(Path::new(env!("CARGO_BIN_EXE_consentry")), setup);
+                command.arg("run").arg(proxy::configuration(setup));
                 command
             }
-            Self::KafkaStreams => job.rival(&rivals::KAFKA_STREAMS),
+            Self::KafkaStreams => rival(&rivals::KAFKA_STREAMS, setup),
             Self::Flink => {
-                let mut command = job.rival(&rivals::FLINK);
+                let mut command = rival(&rivals::FLINK, setup);
                 command.arg(CHECKPOINT_MS);
                 command
             }
@@ -97,76 +89,32 @@ impl System {
     }
 }
 
-impl Job<'_> {
-    /// A file of this job in the temporary directory, by how its name ends.
-    pub fn file(&self, end: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("consentry-bench-{}-{}.{end}", std::process::id(), self.group))
+fn native(program: &Path, setup: &Setup<'_>) -> Command {
+    if !setup.counted {
+        return Command::new(program);
     }
-
-    /// The instructions that it took, when it has ended.
-    pub fn instructions(&self) -> f64 {
-        let profile = std::fs::read_to_string(self.file("callgrind")).expect("a profile");
-        let totals = profile.lines().filter_map(|line| line.strip_prefix("totals: ")).map(str::trim);
-        totals.filter_map(|total| total.parse::<f64>().ok()).sum()
-    }
-
-    fn native(&self, program: &Path) -> Command {
-        if !self.counted {
-            return Command::new(program);
-        }
-        let mut command = Command::new("valgrind");
-        let out = format!("--callgrind-out-file={}", self.file("callgrind").display());
-        command.args(["--tool=callgrind", "--fair-sched=yes", &out]).arg(program);
-        command
-    }
-
-    fn rival(&self, rival: &rivals::Rival) -> Command {
-        let mut command = rival.command().unwrap_or_else(|why| panic!("{why}"));
-        let state = self.file("state");
-        reaper::remove(&state);
-        command.args([self.address, self.consents, self.events, self.sink, self.group]);
-        command.arg(self.workers.to_string()).arg(state);
-        command
-    }
+    let mut command = Command::new("valgrind");
+    let out = format!("--callgrind-out-file={}", profile(setup).display());
+    command.args(["--tool=callgrind", "--fair-sched=yes", &out]).arg(program);
+    command
 }
 
-/// A system at work.
-pub struct Running {
-    child: Child,
-    /// What it says.
-    pub log: PathBuf,
+fn profile(setup: &Setup<'_>) -> PathBuf {
+    setup.file("callgrind")
 }
 
-impl Running {
-    /// Starts it.
-    pub fn start(system: System, job: &Job<'_>) -> Self {
-        let log = job.file("log");
-        let child = proxy::spawn(system.command(job), &log);
-        reaper::watch(child.id());
-        Self { child, log }
-    }
+/// The instructions that a system took whose instructions were counted, when it has ended.
+pub fn instructions(setup: &Setup<'_>) -> f64 {
+    let profile = std::fs::read_to_string(profile(setup)).expect("a profile");
+    let totals = profile.lines().filter_map(|line| line.strip_prefix("totals: ")).map(str::trim);
+    totals.filter_map(|total| total.parse::<f64>().ok()).sum()
+}
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Whether it has not ended.
-    pub fn lives(&mut self) -> bool {
-        self.child.try_wait().expect("our child").is_none()
-    }
-
-    /// Ends it.
-    pub fn stop(mut self) {
-        if self.lives() {
-            reaper::signal(&self.child, "TERM");
-        }
-        let began = Instant::now();
-        while self.lives() {
-            if began.elapsed() > END_WITHIN {
-                self.child.kill().expect("it runs");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        reaper::forget(self.id());
-    }
+fn rival(rival: &rivals::Rival, setup: &Setup<'_>) -> Command {
+    let mut command = rival.command().unwrap_or_else(|why| panic!("{why}"));
+    let state = setup.file("state");
+    reaper::remove(&state);
+    command.args([setup.address, setup.consents, setup.source, setup.sink, setup.group]);
+    command.arg(setup.workers.to_string()).arg(state);
+    command
 }

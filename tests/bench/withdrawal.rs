@@ -19,9 +19,9 @@ use crate::feed::Feed;
 use crate::follow::Progress;
 use crate::load::{Bulk, Load};
 use crate::proxy::COMMIT_MS;
-use crate::running::Program;
 use crate::sink::{Arrival, Sink};
-use crate::site::{Lane, Site};
+use crate::site::{Backlog, Lane, Site};
+use crate::systems::System;
 use crate::table::{Series, Table};
 
 /// Between two events of the person.
@@ -49,15 +49,8 @@ pub struct Options {
     /// Events of the backlog that shows the rate of saturation.
     #[arg(long, default_value_t = 500_000)]
     records: u64,
-    /// People who make the load, all of whom permit.
-    #[arg(long, default_value_t = 100_000)]
-    subjects: u64,
-    /// Bytes of an event of the load.
-    #[arg(long, default_value_t = 600)]
-    bytes: usize,
-    /// Partitions of the event topic.
-    #[arg(long, default_value_t = 4)]
-    partitions: i32,
+    #[command(flatten)]
+    backlog: Backlog,
     /// Threads of Consentry.
     #[arg(long, default_value_t = 1)]
     workers: usize,
@@ -94,11 +87,10 @@ struct Scene<'a> {
 
 /// Measures idle and under load: the table, and how many events were leaked.
 pub fn run(options: &Options) -> (Table, u64) {
-    let load =
-        Load { records: options.records, subjects: options.subjects, permitted: 100, bytes: options.bytes };
+    let load = options.backlog.load(options.records);
     let site = Site::new(&load);
-    let lane = site.lane("withdrawal", options.partitions);
-    let (mut running, progress, drained) = site.drain(Program::Consentry, &lane, options.workers);
+    let lane = site.lane("withdrawal", options.backlog.partitions);
+    let (mut running, progress, drained) = site.drain(System::Consentry, &lane, options.workers);
     eprintln!("{:.0} thousand/s at saturation", drained.a_second / 1e3);
     let writer = Writer::new(site.address());
     let bulk = Bulk::at_once(site.address());
@@ -108,7 +100,7 @@ pub fn run(options: &Options) -> (Table, u64) {
          an event of the person every {} ms, {} partitions",
         options.withdrawals,
         STEP.as_millis(),
-        options.partitions
+        options.backlog.partitions
     ));
     let mut done = options.records;
     let idle = scene.withdraw("idle", options.withdrawals, &mut done, |_| 0);

@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::load::Load;
-use crate::running::{Drained, Program};
-use crate::site::Site;
+use crate::running::Drained;
+use crate::site::{Backlog, Site};
+use crate::systems::System;
 use crate::table::{Series, Table};
 
 const WORKERS: [usize; 3] = [1, 2, 4];
@@ -16,15 +16,8 @@ pub struct Options {
     /// Events.
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
-    /// People with a consent record, all of whom permit.
-    #[arg(long, default_value_t = 100_000)]
-    subjects: u64,
-    /// Bytes of an event.
-    #[arg(long, default_value_t = 600)]
-    bytes: usize,
-    /// Partitions of the event topic.
-    #[arg(long, default_value_t = 4)]
-    partitions: i32,
+    #[command(flatten)]
+    backlog: Backlog,
     /// How often each is run, in turn.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -32,15 +25,13 @@ pub struct Options {
 
 /// Runs each in turn, several times.
 pub fn run(options: &Options) -> Table {
-    let load =
-        Load { records: options.records, subjects: options.subjects, permitted: 100, bytes: options.bytes };
-    let site = Site::new(&load);
-    let first = site.lane("backlog", options.partitions);
+    let site = Site::new(&options.backlog.load(options.records));
+    let first = site.lane("backlog", options.backlog.partitions);
     let mut runs: Vec<Vec<Drained>> = WORKERS.iter().map(|_| Vec::new()).collect();
     for round in 0..options.rounds {
         for (workers, runs) in WORKERS.iter().zip(&mut runs) {
             let lane = site.again(&first, &format!("{round}-{workers}"));
-            let (running, _, drained) = site.drain(Program::Consentry, &lane, *workers);
+            let (running, _, drained) = site.drain(System::Consentry, &lane, *workers);
             running.stop();
             site.clear(&lane);
             eprintln!("round {round}: {workers} workers: {:.0} thousand/s", drained.a_second / 1e3);
@@ -53,7 +44,7 @@ pub fn run(options: &Options) -> Table {
 fn report(options: &Options, runs: &[Vec<Drained>]) -> Table {
     let mut table = Table::new(format!(
         "a backlog of {} events of {} bytes, {} partitions, {} rounds in turn: median (minimum–maximum)",
-        options.records, options.bytes, options.partitions, options.rounds
+        options.records, options.backlog.bytes, options.backlog.partitions, options.rounds
     ));
     let one = runs.first().expect("one worker");
     for (workers, runs) in WORKERS.iter().zip(runs) {
