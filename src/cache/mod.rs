@@ -16,6 +16,7 @@ mod store;
 mod table;
 
 use std::hash::Hasher;
+use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -67,6 +68,45 @@ pub struct Census {
     pub splits: i64,
     /// Subjects erased here and known there.
     pub conflicted: i64,
+}
+
+impl Census {
+    /// What a single entry counts as.
+    fn of(tally: packed::Tally) -> Self {
+        Self {
+            entries: 1,
+            subjects: tally.known.into(),
+            invalid: tally.invalid.into(),
+            splits: tally.split.into(),
+            conflicted: tally.conflicted.into(),
+        }
+    }
+
+    fn with(self, other: Self, both: impl Fn(i64, i64) -> i64) -> Self {
+        Self {
+            entries: both(self.entries, other.entries),
+            subjects: both(self.subjects, other.subjects),
+            invalid: both(self.invalid, other.invalid),
+            splits: both(self.splits, other.splits),
+            conflicted: both(self.conflicted, other.conflicted),
+        }
+    }
+}
+
+impl Add for Census {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        self.with(other, |own, other| own + other)
+    }
+}
+
+impl Sub for Census {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        self.with(other, |own, other| own - other)
+    }
 }
 
 /// A consent cache.
@@ -141,15 +181,15 @@ impl Cache {
             if replaced {
                 let versions = packed::version(old, &part).zip(packed::version(new, &part));
                 version_regressed = versions.is_some_and(|(old, new)| new < old);
-                change = Some((old.is_empty(), packed::census(old), packed::census(new)));
+                let before = if old.is_empty() { Census::default() } else { Census::of(packed::census(old)) };
+                change = Some(Census::of(packed::census(new)) - before);
             }
             replaced
         });
         if stored.is_err() {
             self.is_full.store(true, Ordering::Relaxed);
-        } else if let Some((is_new, before, after)) = change {
-            self.entries.fetch_add(i64::from(is_new), Ordering::Relaxed);
-            self.count(before, after);
+        } else if let Some(change) = change {
+            self.count(change);
         }
         Applied { version_regressed, vocabulary_full }
     }
@@ -219,16 +259,19 @@ impl Cache {
         hasher.finish().max(1)
     }
 
-    fn count(&self, before: packed::Tally, after: packed::Tally) {
-        let add = |count: &AtomicI64, before: bool, after: bool| {
-            if before != after {
-                count.fetch_add(i64::from(after) - i64::from(before), Ordering::Relaxed);
+    /// Counts so many more, or fewer.
+    fn count(&self, more: Census) {
+        for (count, more) in [
+            (&self.entries, more.entries),
+            (&self.subjects, more.subjects),
+            (&self.invalid, more.invalid),
+            (&self.splits, more.splits),
+            (&self.conflicted, more.conflicted),
+        ] {
+            if more != 0 {
+                count.fetch_add(more, Ordering::Relaxed);
             }
-        };
-        add(&self.subjects, before.known, after.known);
-        add(&self.invalid, before.invalid, after.invalid);
-        add(&self.splits, before.split, after.split);
-        add(&self.conflicted, before.conflicted, after.conflicted);
+        }
     }
 }
 
@@ -244,23 +287,13 @@ impl Restoring<'_> {
         if self.filler.put(key, bytes).is_err() {
             self.cache.is_full.store(true, Ordering::Relaxed);
         }
-        let tally = packed::census(bytes);
-        self.census.entries += 1;
-        self.census.subjects += i64::from(tally.known);
-        self.census.invalid += i64::from(tally.invalid);
-        self.census.splits += i64::from(tally.split);
-        self.census.conflicted += i64::from(tally.conflicted);
+        self.census = self.census + Census::of(packed::census(bytes));
     }
 }
 
 impl Drop for Restoring<'_> {
     fn drop(&mut self) {
-        let add = |count: &AtomicI64, more| count.fetch_add(more, Ordering::Relaxed);
-        add(&self.cache.entries, self.census.entries);
-        add(&self.cache.subjects, self.census.subjects);
-        add(&self.cache.invalid, self.census.invalid);
-        add(&self.cache.splits, self.census.splits);
-        add(&self.cache.conflicted, self.census.conflicted);
+        self.cache.count(self.census);
     }
 }
 

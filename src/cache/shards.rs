@@ -6,6 +6,7 @@
 //! to is not known here: who fills and who asks must agree on it.
 
 use std::collections::BTreeMap;
+use std::ops::Add;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::settings::CacheSettings;
@@ -103,22 +104,15 @@ impl Caches {
     /// What it holds.
     pub fn census(&self) -> Census {
         let Some(table) = self.read() else { return self.whole.census() };
-        table.loaded.values().map(|cache| cache.census()).fold(Census::default(), |all, one| Census {
-            entries: all.entries + one.entries,
-            subjects: all.subjects + one.subjects,
-            invalid: all.invalid + one.invalid,
-            splits: all.splits + one.splits,
-            conflicted: all.conflicted + one.conflicted,
-        })
+        table.loaded.values().map(|cache| cache.census()).fold(Census::default(), Census::add)
     }
 
     /// Whether it holds more than `max_subjects`, or has found no room for a change.
     pub fn is_over(&self) -> bool {
         let Some(table) = self.read() else { return self.whole.is_over() };
-        let caches = || table.loaded.values();
-        let entries: i64 = caches().map(|cache| cache.census().entries).sum();
+        let entries: i64 = table.loaded.values().map(|cache| cache.census().entries).sum();
         let over = usize::try_from(entries).is_ok_and(|entries| entries > self.settings().max_subjects);
-        over || caches().any(|cache| cache.is_over())
+        over || table.loaded.values().any(|cache| cache.is_over())
     }
 
     /// The memory that subjects take, in bytes.

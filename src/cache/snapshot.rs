@@ -15,6 +15,7 @@
 //! damage, and it tells a file that was written under another key. Subjects stand in it as the cache has them,
 //! as hashes under that key. No file is touched here, only readers and writers.
 
+use std::hash::Hasher;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
@@ -231,22 +232,27 @@ fn words(cache: &Cache) -> Vec<u8> {
 fn numbers(bytes: &[u8], cache: &Cache) -> Option<Numbers> {
     let (mut reader, words) = (Reader(bytes), &cache.words);
     let mut numbers = Numbers { shapes: Vec::new(), channels: vec![0], zones: Vec::new() };
-    loop {
-        match text(&mut reader)? {
-            "" => break,
-            channel => numbers.channels.push(words.channel(channel).ok()?),
-        }
+    for channel in list(&mut reader)? {
+        numbers.channels.push(words.channel(channel).ok()?);
     }
-    loop {
-        match text(&mut reader)? {
-            "" => break,
-            zone => numbers.zones.push(words.zone(zone).ok()??),
-        }
+    for zone in list(&mut reader)? {
+        numbers.zones.push(words.zone(zone).ok()??);
     }
     while !reader.0.is_empty() {
         numbers.shapes.push(words.shape(&shape(&mut reader)?).ok()?);
     }
     Some(numbers)
+}
+
+/// The words up to the next empty one.
+fn list<'a>(from: &mut Reader<'a>) -> Option<Vec<&'a str>> {
+    let mut words = Vec::new();
+    loop {
+        match text(from)? {
+            "" => return Some(words),
+            word => words.push(word),
+        }
+    }
 }
 
 /// Whether all have the numbers that they had.
@@ -273,14 +279,12 @@ struct Tags(SipHasher13);
 impl Tags {
     /// Under a key made from that of the cache, so that no tag is the hash of a subject.
     fn of(cache: &Cache) -> Self {
-        use std::hash::Hasher;
         let mut hasher = cache.hasher;
         hasher.write(b"snapshot");
         Self(SipHasher13::new_with_key(&hasher.finish128().as_bytes()))
     }
 
     fn tag(&self, kind: u8, number: u64, bytes: &[u8]) -> [u8; 16] {
-        use std::hash::Hasher;
         let mut hasher = self.0;
         hasher.write(&[kind]);
         hasher.write(&number.to_le_bytes());

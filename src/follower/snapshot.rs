@@ -109,9 +109,7 @@ fn fitting(shared: &Shared, head: &Head, partition: Option<i32>, ends: &[i64]) -
 }
 
 fn set_aside(path: &Path, why: &str) -> Option<Restored> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".set-aside");
-    let moved = fs::rename(path, &aside);
+    let moved = fs::rename(path, beside(path, ".set-aside"));
     tracing::warn!(
         path = %path.display(),
         why,
@@ -180,10 +178,8 @@ impl Keeper {
 
     /// The number of entries; `None` where the cache was given up meanwhile.
     fn write(&self, path: &Path, point: &Point, head: &Head, cache: &Cache) -> io::Result<Option<u64>> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let new = beside(path, ".new");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         let mut out = BufWriter::with_capacity(BUFFER, file);
         let entries = write(cache, head, &mut out)?;
         out.flush()?;
@@ -195,10 +191,10 @@ impl Keeper {
             now.as_ref().is_some_and(|now| number(now) == number(point))
         };
         if now.is_none() || !head.offsets.iter().all(|(partition, _)| same(partition)) {
-            fs::remove_file(&beside)?;
+            fs::remove_file(&new)?;
             return Ok(None);
         }
-        fs::rename(&beside, path)?;
+        fs::rename(&new, path)?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             File::open(folder)?.sync_all()?;
         }
@@ -224,10 +220,17 @@ impl Keeper {
 }
 
 fn file(settings: &SnapshotSettings, partition: Option<i32>) -> PathBuf {
-    let Some(partition) = partition else { return settings.path.clone() };
-    let mut path = settings.path.as_os_str().to_owned();
-    path.push(format!(".{partition}"));
-    PathBuf::from(path)
+    match partition {
+        None => settings.path.clone(),
+        Some(partition) => beside(&settings.path, &format!(".{partition}")),
+    }
+}
+
+/// The file whose name is this one's and more.
+fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    PathBuf::from(name)
 }
 
 const fn format_name(format: ConsentFormat) -> &'static str {

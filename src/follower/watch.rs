@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_millis(200);
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// How often a topic that cannot be followed is looked at again.
 const UNSUITABLE_AGAIN: Duration = Duration::from_secs(5);
+/// How often the cache's memory is summed.
+const SIZE_EVERY: Duration = Duration::from_secs(5);
 /// How often the configuration of a topic that can be followed is looked at again.
 const SUITABLE_FOR: Duration = Duration::from_secs(300);
 
@@ -41,6 +43,8 @@ pub struct Watch {
     /// The topics that must have as many partitions.
     sources: Option<Sources>,
     gauges: Gauges,
+    /// When the cache's memory was last summed.
+    sized_at: Option<Instant>,
     /// When the topic was last found to be configured as it must be.
     suitable_at: Option<Instant>,
 }
@@ -88,7 +92,7 @@ impl Watch {
             ShareSettings::Whole => None,
             ShareSettings::OfEvents(topics) => Some(Sources::new(&shared.cluster, topics)?),
         };
-        Ok(Self { suitable_at: None, shared, client, is_assigned: false, sources, gauges })
+        Ok(Self { sized_at: None, suitable_at: None, shared, client, is_assigned: false, sources, gauges })
     }
 
     /// Looks until the follower stops.
@@ -223,8 +227,12 @@ impl Watch {
     /// Says what is in the way, and how far the cache is.
     fn report(&mut self) {
         let census = self.shared.caches.census();
-        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        self.gauges.bytes.set(self.shared.caches.bytes() as f64);
+        // Summed over every shard: not at each of the many readings a second.
+        if self.sized_at.is_none_or(|at| at.elapsed() >= SIZE_EVERY) {
+            self.sized_at = Some(Instant::now());
+            #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+            self.gauges.bytes.set(self.shared.caches.bytes() as f64);
+        }
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
         for (gauge, count) in [
             (&self.gauges.subjects, census.subjects),

@@ -60,44 +60,47 @@ pub(super) fn pseudonym_key(
         }
         return None;
     };
-    match read(kept, "the pseudonym key", spot, asked.file, found)? {
+    let needed =
+        (asked.given.secrets == Secrets::Read && asked.used.is_some(), "a `hash` cannot be made without it");
+    key(kept, "the pseudonym key", spot, asked.file, needed, found)
+}
+
+/// A key's bytes, which are never too few. Where it cannot be read that is a problem if it is `needed`, and else
+/// a warning, with what is missed.
+fn key(
+    kept: &raw::Kept,
+    what: &str,
+    spot: Spot<'_>,
+    file: &str,
+    (needed, missed): (bool, &str),
+    found: &mut Findings<'_>,
+) -> Option<Vec<u8>> {
+    match read(kept, what, spot, file, found)? {
         Ok(bytes) => {
             if bytes.len() < MIN_BYTES {
-                let message = format!("the pseudonym key has {} bytes: too few", bytes.len());
+                let message = format!("{what} has {} bytes: too few", bytes.len());
                 let help = format!("take {MIN_BYTES} at least, such as `openssl rand -hex 32` gives");
                 found.problems.add(spot.at(), message, help);
             }
             Some(bytes)
         }
         Err(message) => {
-            let help = "a `hash` cannot be made without it";
-            match (asked.given.secrets, asked.used) {
-                (Secrets::Read, Some(_)) => found.problems.add(spot.at(), message, help),
-                (Secrets::Skip, _) | (Secrets::Read, None) => found.warnings.add(spot.at(), message, help),
-            }
+            let findings = if needed { &mut *found.problems } else { &mut found.warnings };
+            findings.add(spot.at(), message, missed);
             None
         }
     }
 }
 
-/// The bytes of a key that must be there.
-pub(super) fn key(
+/// The snapshot's key, where it can be read.
+pub(super) fn snapshot_key(
     raw::Secret(kept): &raw::Secret,
-    what: &str,
     spot: Spot<'_>,
     (given, file): (Given<'_>, &str),
     found: &mut Findings<'_>,
 ) -> Option<Vec<u8>> {
-    let help = format!("take {MIN_BYTES} bytes at least, such as `openssl rand -hex 32` gives");
-    match (read(kept, what, spot, file, found)?, given.secrets) {
-        (Ok(bytes), _) if bytes.len() >= MIN_BYTES => return Some(bytes),
-        (Ok(bytes), _) => {
-            found.problems.add(spot.at(), format!("{what} has {} bytes: too few", bytes.len()), help);
-        }
-        (Err(message), Secrets::Read) => found.problems.add(spot.at(), message, help),
-        (Err(message), Secrets::Skip) => found.warnings.add(spot.at(), message, help),
-    }
-    None
+    let needed = (given.secrets == Secrets::Read, "no snapshot can be written or read without it");
+    key(kept, "the snapshot's key", spot, file, needed, found)
 }
 
 /// The value of a property; `None`: it is kept where it cannot be read.

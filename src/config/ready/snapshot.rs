@@ -30,7 +30,7 @@ pub(super) fn snapshot(
     }
     let every = wait(raw.every, spot.key("every"), EVERY_MS, found.problems);
     let key = match &raw.key {
-        Some(kept) => secret::key(kept, "the snapshot's key", spot.key("key"), (given, file), found),
+        Some(kept) => secret::snapshot_key(kept, spot.key("key"), (given, file), found),
         None => {
             let help = "give it `key: {file: PATH}` or `key: {env: NAME}`: ids are hashed under it";
             missing(spot.key("key"), "key", help, found.problems);
