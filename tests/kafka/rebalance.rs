@@ -64,8 +64,23 @@ fn moves_on(shop: &Shop, by: i64) {
 fn check(shop: &Shop, sent: u64) {
     let expected: Vec<u64> = (0..sent).filter(|n| n % 4 != 0).collect();
     let got = numbers(&shop.forwarded());
-    assert_eq!(got.len(), expected.len(), "lost or twice, among {sent}");
-    assert!(got == expected, "lost and twice");
+    assert_eq!(
+        got.len(),
+        expected.len(),
+        "lost or twice, among {sent}: {}",
+        differing(shop, &expected, &got)
+    );
+    assert!(got == expected, "lost and twice: {}", differing(shop, &expected, &got));
+}
+
+/// Which numbers are missing, with where each stands in the source, and which are there again.
+fn differing(shop: &Shop, expected: &[u64], got: &[u64]) -> String {
+    let again: Vec<&u64> = got.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+    let missing: Vec<&u64> = expected.iter().filter(|n| !got.contains(n)).collect();
+    let source = read_all(&shop.address, &shop.source);
+    let stands = |row: &&Row| missing.iter().any(|n| numbers(std::slice::from_ref(*row)).contains(n));
+    let places: Vec<_> = source.iter().filter(stands).map(|row| (row.partition, row.offset)).collect();
+    format!("missing {missing:?}, in the source at {places:?}, again {again:?}")
 }
 
 #[test]
