@@ -10,11 +10,11 @@
 //! | 0 | [`time`]: what time it is, asked in one place |
 //! | 1 | [`record`]: a record as it came · [`consent`]: subjects, grants, **the decision**, permits |
 //! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON and Protobuf ⇄ what they mean |
-//! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state |
+//! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot |
 //! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: the barrier's trait |
 //! | 5 | [`kafka`]: clients, the group, transactions, topics |
 //! | 6 | [`sink`]: topics, and the quarantine |
-//! | 7 | [`follower`]: consent topic → cache, the barrier · [`pipeline`]: **the line** |
+//! | 7 | [`follower`]: consent topic → cache, the barrier, when a snapshot is written and read · [`pipeline`]: **the line** |
 //! | 8 | [`admin`]: metrics, readiness, the status page |
 //! | 9 | [`config`]: as written → as each room wants it |
 //! | 10 | [`app`]: build, run, stop; explain · [`broker`]: the embedded one, for the demonstration |
@@ -29,7 +29,9 @@
 //! [`pipeline::judge`], which reads the record ([`wire::json`]), looks its subjects up ([`cache`]) and has
 //! [`consent::judge`] decide. What is permitted becomes a [`consent::Permitted`], after its field actions
 //! ([`transform`]) a [`consent::Cleared`], and only that can be handed to a [`sink`]. Every record ends in
-//! one of four ways ([`consent::End`]) for one of a closed list of reasons ([`consent::Reason`]).
+//! one of four ways ([`consent::End`]) for one of a closed list of reasons ([`consent::Reason`]). Only where a
+//! process holds a part of the consent topic can a record stand where nobody can decide it: then nothing is done
+//! about it, and its pipeline stands still ([`pipeline::refusal`]).
 //!
 //! To know how it works, read [`pipeline`], then `consent/decide.rs`, then [`follower`].
 

@@ -66,6 +66,8 @@ pub struct Member {
     events: Mutex<Vec<Event>>,
     /// Whether there are any: asked at every record.
     has_events: AtomicBool,
+    /// It is about to leave the group.
+    leaving: AtomicBool,
 }
 
 /// A consumer that is a member of `group`.
@@ -106,6 +108,7 @@ pub fn join(
         accept_gap,
         events: Mutex::default(),
         has_events: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
     })
 }
 
@@ -118,6 +121,11 @@ impl Member {
         std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Begins nothing any more: what the group still gives is given back when the consumer closes.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
     fn tell(&self, event: Event) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
         self.has_events.store(true, Ordering::Release);
@@ -125,7 +133,8 @@ impl Member {
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
         let places: Vec<Place> = list.to_topic_map().into_keys().collect();
-        if places.is_empty() {
+        // A consumer that closes answers no questions, and lets go of whatever it is given.
+        if places.is_empty() || self.leaving.load(Ordering::Relaxed) {
             return consumer.incremental_assign(list);
         }
         let committed = retry(|| committed(consumer, &places))?;
@@ -174,11 +183,14 @@ impl ClientContext for Member {
 
 impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        // Until it is answered, the client neither goes on nor closes: a failure is answered too.
         let done = if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.assign(consumer, list)
+            let assigned = self.assign(consumer, list);
+            assigned.or_else(|error| consumer.incremental_assign(&TopicPartitionList::new()).and(Err(error)))
         } else {
             list.to_topic_map().into_keys().for_each(|place| self.tell(Event::Revoked(place)));
-            consumer.incremental_unassign(list)
+            let unassigned = consumer.incremental_unassign(list);
+            unassigned.or_else(|error| consumer.unassign().and(Err(error)))
         };
         if let Err(error) = done {
             self.tell(Event::Failed(error));

@@ -75,7 +75,7 @@ impl Worker<'_> {
             Done::WentBack => fetched.clear(),
             Done::Committed | Done::NotYet => {
                 for (message, _) in fetched.messages() {
-                    self.open.fetched(message.topic(), message.partition(), message.offset());
+                    self.open.waits(message.topic(), message.partition(), message.offset());
                 }
             }
         }
@@ -190,7 +190,7 @@ impl Worker<'_> {
             sought.elements().iter().try_for_each(|element| element.error())?;
         }
         self.tally.clear();
-        self.open.close();
+        self.open.undone();
         Ok(())
     }
 
@@ -227,6 +227,7 @@ impl Worker<'_> {
                 list.add_partition_offset(element.topic(), element.partition(), element.offset())?;
             }
         }
+        self.open.settled();
         self.count()?;
         let sought = self.consumer.seek_partitions(list, SEEK_WITHIN)?;
         Ok(sought.elements().iter().try_for_each(|element| element.error())?)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::Offset;
 
 use super::batch::Fetched;
@@ -35,10 +35,7 @@ impl Worker<'_> {
             patience = Duration::ZERO;
             let nothing = polled.is_none();
             match polled {
-                Some(Ok(message)) => {
-                    self.open.fetched(message.topic(), message.partition(), message.offset());
-                    fetched.push(message);
-                }
+                Some(Ok(message)) => self.take(message, fetched)?,
                 Some(Err(error)) => self.polled(consumer, error)?,
                 None => {}
             }
@@ -52,6 +49,25 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Takes a record into a batch. Where it comes again, everything is read again from the last commit.
+    fn take<'c>(&mut self, message: BorrowedMessage<'c>, fetched: &mut Fetched<'c>) -> Result<(), End> {
+        if self.open.fetched(message.topic(), message.partition(), message.offset()) {
+            fetched.push(message);
+            return Ok(());
+        }
+        tracing::info!(
+            pipeline = self.line.name(),
+            worker = self.number,
+            topic = message.topic(),
+            partition = message.partition(),
+            offset = message.offset(),
+            "a record came again: going back to the last commit"
+        );
+        drop(message);
+        fetched.clear();
+        self.abort()
+    }
+
     /// Stays a member while a batch waits for the barrier: takes no new records, but sees rebalances.
     /// True if records came all the same, which need a reading of their own.
     pub(super) fn keep_membership<'c>(
@@ -63,10 +79,7 @@ impl Worker<'_> {
         self.is_paused = true;
         let before = fetched.len();
         match consumer.poll(LISTEN_FOR) {
-            Some(Ok(message)) => {
-                self.open.fetched(message.topic(), message.partition(), message.offset());
-                fetched.push(message);
-            }
+            Some(Ok(message)) => self.take(message, fetched)?,
             Some(Err(error)) => self.polled(consumer, error)?,
             None => {}
         }
@@ -283,5 +296,12 @@ impl Worker<'_> {
              Start with `--accept-gap` to go on with what is there"
         );
         self.line.block(cause, detail);
+    }
+}
+
+impl Drop for Worker<'_> {
+    /// The consumer closes when it is dropped, in the middle of a rebalance too.
+    fn drop(&mut self) {
+        self.consumer.context().leave();
     }
 }

@@ -27,6 +27,8 @@ struct Progress {
     first: Option<i64>,
     /// One past the last offset judged since the last commit.
     next: Option<i64>,
+    /// One past the last offset fetched, while the partition is ours: nothing before it may come again.
+    passed: Option<i64>,
     /// Where the group stands, while the partition is ours.
     stands: Option<i64>,
 }
@@ -51,7 +53,7 @@ impl Open {
         if !self.progress.get(self.last).is_some_and(is) {
             self.last = self.progress.iter().position(is).unwrap_or_else(|| {
                 let place = (topic.to_owned(), partition);
-                self.progress.push(Progress { place, first: None, next: None, stands: None });
+                self.progress.push(Progress { place, first: None, next: None, passed: None, stands: None });
                 self.progress.len() - 1
             });
         }
@@ -63,11 +65,28 @@ impl Open {
         let at = self.place(&place.0, place.1);
         if let Some(progress) = self.progress.get_mut(at) {
             progress.stands = Some(from);
+            progress.passed = None;
         }
     }
 
-    /// A record was fetched.
-    pub fn fetched(&mut self, topic: &str, partition: i32, offset: i64) {
+    /// A record was fetched. False: it had been fetched before, and everything after it is to be read again.
+    ///
+    /// The client stops a partition while its group rebalances, at the record that it handed out last; one that
+    /// is being handed out at that very moment comes again.
+    pub fn fetched(&mut self, topic: &str, partition: i32, offset: i64) -> bool {
+        let at = self.place(topic, partition);
+        let Some(progress) = self.progress.get_mut(at) else { return false };
+        if let Some(passed) = progress.passed.filter(|passed| offset < *passed) {
+            progress.first.get_or_insert(passed);
+            return false;
+        }
+        progress.first.get_or_insert(offset);
+        progress.passed = Some(offset + 1);
+        true
+    }
+
+    /// A record that was fetched waits beyond a commit.
+    pub fn waits(&mut self, topic: &str, partition: i32, offset: i64) {
         let at = self.place(topic, partition);
         if let Some(progress) = self.progress.get_mut(at) {
             progress.first.get_or_insert(offset);
@@ -142,9 +161,24 @@ impl Open {
         self.close();
     }
 
+    /// Everything since the last commit is undone, and read again from where it began.
+    pub fn undone(&mut self) {
+        for progress in &mut self.progress {
+            progress.passed = progress.first.or(progress.passed);
+        }
+        self.close();
+    }
+
+    /// What was judged is committed after all, and what was fetched beyond it is read again.
+    pub fn settled(&mut self) {
+        for progress in &mut self.progress {
+            progress.passed = progress.next.or(progress.first).or(progress.passed);
+        }
+    }
+
     /// Everything since the last commit is committed, or undone and read again: either way nothing is open.
     /// A fetched batch that still waits says so itself.
-    pub fn close(&mut self) {
+    fn close(&mut self) {
         for progress in &mut self.progress {
             progress.first = None;
             progress.next = None;
@@ -159,6 +193,7 @@ impl Open {
         for progress in self.progress.iter_mut().filter(|progress| progress.place == *place) {
             progress.first = None;
             progress.next = None;
+            progress.passed = None;
             progress.stands = None;
         }
     }
@@ -191,8 +226,35 @@ mod tests {
         assert!(!open.is_what_stands(&BTreeMap::from([(a, 7)])));
         open.drop_place(&b);
         assert!(!open.has(&b));
-        open.close();
+        open.undone();
         assert!(open.is_empty() && open.offsets().unwrap().count() == 0);
+    }
+
+    #[test]
+    fn what_comes_again_is_read_again_from_where_it_was() {
+        let mut open = Open::default();
+        let a = ("a".to_owned(), 0);
+        open.begins(&a, 7);
+        assert!(open.fetched("a", 0, 7) && open.fetched("a", 0, 9), "offsets have holes");
+        let place = open.place("a", 0);
+        open.judged(place, 7, None);
+        open.judged(place, 9, None);
+        open.committed();
+        assert!(!open.fetched("a", 0, 9), "it is committed already");
+        assert_eq!(offsets(&open.firsts().unwrap()), BTreeMap::from([(a.clone(), Offset::Offset(10))]));
+        open.undone();
+        assert!(open.fetched("a", 0, 10) && open.fetched("a", 0, 11) && !open.fetched("a", 0, 11));
+        assert_eq!(offsets(&open.firsts().unwrap()), BTreeMap::from([(a.clone(), Offset::Offset(10))]));
+        open.undone();
+        assert!(open.fetched("a", 0, 10), "it was gone back to");
+        open.judged(place, 10, None);
+        assert!(open.fetched("a", 0, 11));
+        open.settled();
+        open.committed();
+        assert!(open.fetched("a", 0, 11), "it was fetched, and not judged");
+        open.drop_place(&a);
+        open.begins(&a, 3);
+        assert!(open.fetched("a", 0, 3), "somebody else had it meanwhile");
     }
 
     #[test]

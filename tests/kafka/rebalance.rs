@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use consentry::time::Instant;
+
 use super::clients::{Row, Transactions, Writer, members, progress, read_all};
 use super::people::{event, granted, numbers, numbers_proper, withdrawn};
 use super::proxy::Proxy;
@@ -124,6 +126,30 @@ fn partitions_are_added_to_the_source() {
     });
     check(&shop, sent);
     pair.into_iter().for_each(Proxy::stop);
+}
+
+/// A group that rebalances lets its members go at once, wherever in that they are: whoever leaves is about to be
+/// given partitions, or to give some up.
+#[test]
+fn a_process_stops_while_the_group_rebalances() {
+    let Some(kafka) = kafka() else { return };
+    let mut shop = shop(&kafka.address, "leaves-amid", 12);
+    shop.config["workers"] = 3.into();
+    let stays = Proxy::ready(&shop.config_of("leaves-amid-stays"));
+    let mut longest = Duration::ZERO;
+    for turn in 0..8 {
+        let mut leaves = Proxy::start(&shop.config_of(&format!("leaves-amid-{turn}")), &[]);
+        let is_given = || leaves.output().contains("partition assigned");
+        until(secs(40), is_given, || format!("it gets no partition:\n{}", leaves.output()));
+        thread::sleep(Duration::from_millis(150 * turn));
+        leaves.signal("TERM");
+        let told = Instant::now();
+        assert_eq!(leaves.wait_end(secs(40)), Some(0), "it said:\n{}", leaves.output());
+        longest = longest.max(told.elapsed());
+    }
+    say(&format!("rebalance: the longest stop amid one took {longest:?}"));
+    assert!(longest < secs(10), "it took {longest:?}");
+    stays.stop();
 }
 
 /// What is added while a group begins with the latest record is still read from its start: its records
