@@ -146,15 +146,18 @@ impl View<'_> {
         self.shards.as_ref().map(|table| table.partitions)
     }
 
+    /// The cache that subjects of this partition are looked up in; `None` where it is not loaded.
+    pub(super) fn cache_of(&self, partition: Option<i32>) -> Option<&Cache> {
+        match (&self.shards, partition) {
+            (Some(table), Some(partition)) => table.loaded.get(&partition).map(Arc::as_ref),
+            _whole => Some(self.cache),
+        }
+    }
+
     /// Adds what this partition says of a subject to the identities of a record, as [`View::find`] does. With
     /// one cache for all it is every partition. False: the partition is not loaded, and nobody can say.
     pub fn find_on(&self, partition: i32, subject: SubjectId, into: &mut Identities) -> bool {
-        let Some(table) = &self.shards else {
-            self.find(subject, into);
-            return true;
-        };
-        let cache = table.loaded.get(&partition);
-        cache.map(|cache| cache.look_up(subject, into)).is_some()
+        self.cache_of(Some(partition)).map(|cache| cache.look_up(subject, into)).is_some()
     }
 }
 

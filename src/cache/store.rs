@@ -9,7 +9,10 @@
 //!
 //! A reader sees an entry before or after a change, never between: both hold the shard's lock.
 
+use std::hint::black_box;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use smallvec::SmallVec;
 
 use super::bytes::{self, Reader};
 use super::table::{Place, Table};
@@ -28,6 +31,8 @@ const LARGE: usize = CHUNK / 4;
 const AT_BITS: u32 = 16;
 /// The chunks that a place can number, but for the last, which would look like no place at all.
 const MAX_CHUNKS: usize = (1 << (Place::BITS - AT_BITS)) - 1;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Bytes of a key.
 const KEY: usize = 16;
 /// A shard leaves so many bytes behind before it is worth writing anew.
@@ -72,6 +77,25 @@ impl Store {
     pub fn find<T>(&self, key: u128, see: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let shard = self.read(shard_of(key))?;
         shard.entry(key).map(see)
+    }
+
+    /// Touches what finding these entries will touch: of all of them at once, so that the waits for memory overlap.
+    /// A lock in between would end that, so the shards are locked before; nobody who writes waits for a second one.
+    pub fn prefetch(&self, keys: impl Iterator<Item = u128> + Clone) {
+        let mut numbers: SmallVec<[usize; 16]> = keys.clone().map(shard_of).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let shards: SmallVec<[_; 16]> = numbers.iter().map(|number| self.read(*number)).collect();
+        let shard = |key| {
+            let at = numbers.binary_search(&shard_of(key)).ok()?;
+            shards.get(at)?.as_ref()
+        };
+        for key in keys.clone() {
+            black_box(shard(key).and_then(|shard| shard.places.slot(hash(key))));
+        }
+        for key in keys {
+            black_box(shard(key).and_then(|shard| shard.touch(key)));
+        }
     }
 
     /// Lets `change` read the entry (empty: there is none) and write another. Where it answers true, that
@@ -170,6 +194,13 @@ const fn hash(key: u128) -> u32 {
 impl Shard {
     fn place(&self, key: u128) -> Option<Place> {
         self.places.find(hash(key), |place| self.arena.key(place) == Some(key))
+    }
+
+    /// A byte of each line of the entry, as far as it is short.
+    fn touch(&self, key: u128) -> Option<(u8, Option<u8>)> {
+        let place = self.places.find(hash(key), |_| true)?;
+        let entry = self.arena.from(place)?;
+        Some((*entry.first()?, entry.get(LINE).copied()))
     }
 
     fn entry(&self, key: u128) -> Option<&[u8]> {
@@ -330,6 +361,7 @@ mod tests {
             assert_eq!(store.find(*key, <[u8]>::to_vec).as_ref(), Some(bytes));
         }
         assert_eq!(store.find(1, |_| ()), None);
+        store.prefetch(model.keys().copied().chain([1, u128::MAX]));
         let mut seen = HashMap::new();
         for shard in 0..store.shards() {
             store.visit(shard, |key, bytes| drop(seen.insert(key, bytes.to_vec())));
@@ -344,6 +376,7 @@ mod tests {
     #[test]
     fn nothing_stands_where_nothing_is_to_change() {
         let store = Store::default();
+        store.prefetch([7, 7].into_iter());
         assert_eq!(store.update(7, |old, _| !old.is_empty()), Ok(()));
         assert_eq!(store.find(7, |_| ()), None);
         set(&store, 7, b"seven");

@@ -36,6 +36,12 @@ impl Table {
         }
     }
 
+    /// The slot where looking for this hash begins.
+    #[inline]
+    pub fn slot(&self, hash: u32) -> Option<u64> {
+        self.slots.get(hash as usize & self.slots.len().checked_sub(1)?).copied()
+    }
+
     /// Adds a place that is not there.
     pub fn insert(&mut self, hash: u32, place: Place) {
         if (self.used + 1) * 4 > self.slots.len() * 3 {

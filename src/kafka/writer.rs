@@ -4,21 +4,19 @@
 //! after a time-out. So a producer whose outcome is not known for certain is never used again: the error
 //! says [`Fault::Replace`], and a new one under the same id fences whatever is in flight.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientContext, TopicPartitionList};
 use thiserror::Error;
 
 use super::client;
 use super::member::Member;
+use super::reports::{Reported, Reports};
 use super::settings::ClusterSettings;
 use crate::time::Instant;
 
@@ -29,6 +27,11 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(12);
 /// How long is slept between two looks at what waits for acknowledgement. The client's own wait of a
 /// millisecond spins: it counts what is left of it in whole milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How long in one go the client is told to let nothing linger. It heeds that only while it is told, and one of its
+/// threads must wake up meanwhile.
+const HURRY_FOR: Duration = Duration::from_micros(100);
+/// And in how many goes.
+const HURRIES: u32 = 3;
 
 /// What is to be done about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,43 +136,6 @@ pub struct WriterSettings {
     pub cautious: bool,
 }
 
-/// Counts acknowledgements.
-#[derive(Debug, Default)]
-pub struct Reports {
-    acknowledged: AtomicU64,
-    too_large: Mutex<Vec<usize>>,
-    refused: Mutex<Option<RDKafkaErrorCode>>,
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "producer");
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        match result {
-            Ok(_) => {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
-            }
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
-                self.too_large.lock().unwrap_or_else(PoisonError::into_inner).push(number);
-            }
-            Err((error, _)) => {
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
-            }
-        }
-    }
-}
-
 /// A record to be written.
 #[derive(Debug)]
 pub struct Write<'a> {
@@ -195,6 +161,8 @@ pub struct Write<'a> {
 pub struct Writer {
     producer: BaseProducer<Reports>,
     transactional: bool,
+    /// How long a record waits for others of its batch.
+    linger: Duration,
     begun: Option<Instant>,
     sent: u64,
     buffer_bytes: usize,
@@ -215,7 +183,8 @@ impl Writer {
         }
         let buffer = (settings.buffer_bytes / 1024).max(1).to_string();
         for (name, value) in [
-            ("linger.ms", "5"),
+            // The client has one batch of a partition on its way, and spins while others have waited for so long.
+            ("linger.ms", "50"),
             ("queue.buffering.max.kbytes", &buffer),
             ("queue.buffering.max.messages", "0"),
         ] {
@@ -232,8 +201,16 @@ impl Writer {
         if transactional {
             producer.init_transactions(CALL_WITHIN)?;
         }
-        let buffer_bytes = settings.buffer_bytes;
-        Ok(Self { producer, transactional, begun: None, sent: 0, buffer_bytes, handed_bytes: 0 })
+        let linger: f64 = config.get("linger.ms").and_then(|ms| ms.parse().ok()).unwrap_or_default();
+        Ok(Self {
+            producer,
+            transactional,
+            linger: Duration::try_from_secs_f64(linger / 1000.0).unwrap_or_default(),
+            begun: None,
+            sent: 0,
+            buffer_bytes: settings.buffer_bytes,
+            handed_bytes: 0,
+        })
     }
 
     /// Begins, unless begun.
@@ -319,12 +296,23 @@ impl Writer {
         }
     }
 
+    /// Has the client send what lingers.
+    fn hurry(&self) {
+        let began = Instant::now();
+        // Not done within no time is what it answers; nobody waits for it here.
+        while self.producer.flush(Duration::ZERO).is_err() && began.elapsed() < HURRY_FOR {}
+    }
+
     /// Waits until nothing waits for an acknowledgement.
     fn drain(&self) -> Result<(), WriteError> {
-        let began = Instant::now();
+        let (began, mut hurries) = (Instant::now(), HURRIES);
         while self.producer.in_flight_count() > 0 {
             if began.elapsed() > SETTLE_WITHIN {
                 return Err(WriteError::Unsettled);
+            }
+            if hurries > 0 {
+                hurries -= 1;
+                self.hurry();
             }
             self.wait_a_moment();
         }
@@ -335,11 +323,7 @@ impl Writer {
     fn settle(&mut self) -> Result<(), WriteError> {
         self.drain()?;
         self.handed_bytes = 0;
-        let reports = self.producer.context();
-        let too_large =
-            std::mem::take(&mut *reports.too_large.lock().unwrap_or_else(PoisonError::into_inner));
-        let refused = reports.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let acknowledged = reports.acknowledged.swap(0, Ordering::Relaxed);
+        let Reported { acknowledged, too_large, refused } = self.producer.context().take();
         let sent = std::mem::take(&mut self.sent);
         match refused {
             _ if !too_large.is_empty() => Err(WriteError::TooLarge(too_large)),
@@ -384,6 +368,11 @@ impl Writer {
                 Ok(())
             }
         }
+    }
+
+    /// How long committing takes at least: records that were sent last linger.
+    pub const fn linger(&self) -> Duration {
+        self.linger
     }
 
     /// How long the transaction is open.

@@ -45,6 +45,11 @@ impl<'c> Fetched<'c> {
         self.bytes = 0;
     }
 
+    /// So many messages at a time, in order.
+    pub fn groups(&self, size: usize) -> impl Iterator<Item = &[(BorrowedMessage<'c>, bool)]> {
+        self.messages.chunks(size)
+    }
+
     /// The messages, in order, each with whether it has headers.
     pub fn messages(&self) -> impl Iterator<Item = &(BorrowedMessage<'c>, bool)> {
         self.messages.iter()

@@ -68,6 +68,18 @@ impl Worker<'_> {
         }
     }
 
+    /// How long until what is begun is to be committed, so that it is about committed when the interval is over.
+    pub(super) fn until_commit(&self) -> Option<Duration> {
+        let interval = self.line.commit_interval();
+        let begins = interval.saturating_sub(self.writer.linger()).max(interval / 2);
+        self.writer.age().map(|age| begins.saturating_sub(age))
+    }
+
+    /// Whether what is begun is to be committed now.
+    pub(super) fn is_due(&self) -> bool {
+        self.until_commit().is_some_and(|left| left.is_zero())
+    }
+
     /// Commits while a fetched batch waits. What it holds is fetched still, unless everything was undone: then
     /// it will be fetched again, and must not be judged twice.
     pub(super) fn commit_before(&mut self, fetched: &mut Fetched<'_>) -> Result<(), End> {

@@ -28,8 +28,7 @@ impl Worker<'_> {
     ) -> Result<(), End> {
         self.read_on(consumer)?;
         let limits = self.line.limits();
-        let left = self.writer.age().map(|age| self.line.commit_interval().saturating_sub(age));
-        let mut patience = left.map_or(PATIENCE, |left| left.min(PATIENCE));
+        let mut patience = self.until_commit().map_or(PATIENCE, |left| left.min(PATIENCE));
         while fetched.len() < limits.batch_records && fetched.bytes() < limits.batch_bytes {
             let polled = consumer.poll(patience);
             patience = Duration::ZERO;

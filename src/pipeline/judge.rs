@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::refusal::Misplaced;
-use super::subject::{self, Unresolved};
+use super::subject::{self, Named};
 use crate::cache::View;
 use crate::consent::{
     Batch, Cleared, Grounds, Identities, Judged, Matcher, Question, Reason, judge as decide,
@@ -58,10 +60,19 @@ pub struct Judge<'r> {
 }
 
 /// A record that passed what is checked before deciding.
-struct Read<'a, 'm> {
+#[derive(Debug)]
+pub struct Read<'a, 'm> {
     record: &'a Record<'m>,
     text: Option<&'m str>,
     slots: Slots<'m>,
+    named: Result<SmallVec<[Named; 1]>, Reason>,
+}
+
+impl Read<'_, '_> {
+    /// Whom it names, as far as that can be said.
+    pub fn named(&self) -> &[Named] {
+        self.named.as_deref().unwrap_or_default()
+    }
 }
 
 /// What is found out about a record only when a route asks, and then kept for the others.
@@ -69,6 +80,15 @@ struct Read<'a, 'm> {
 struct Asked {
     subject: Option<Result<Option<Timestamp>, Unresolved>>,
     seen: Option<Seen>,
+}
+
+/// Why it is not known what a record's subjects permit.
+#[derive(Clone, Copy, Debug)]
+enum Unresolved {
+    /// The record is to be quarantined.
+    Faulty(Reason),
+    /// It is known on this partition of the consent topic, and the record stands on another.
+    Elsewhere(i32),
 }
 
 impl<'r> Judge<'r> {
@@ -108,20 +128,32 @@ impl<'r> Judge<'r> {
         batch: &'batch Batch,
         view: &View<'_>,
         record: &Record<'m>,
+        each: impl FnMut(usize, Outcome<'batch, 'm>, Option<(i32, i64)>),
+    ) -> Result<(), Misplaced> {
+        let read = self.read(view, record);
+        self.decide(batch, view, &read, each)
+    }
+
+    /// As [`Judge::record`], of a record that was read before.
+    pub fn decide<'batch, 'm>(
+        &mut self,
+        batch: &'batch Batch,
+        view: &View<'_>,
+        read: &Result<Read<'_, 'm>, Reason>,
         mut each: impl FnMut(usize, Outcome<'batch, 'm>, Option<(i32, i64)>),
     ) -> Result<(), Misplaced> {
         let rules = self.rules;
         self.identities.clear();
-        match self.read(record) {
+        match read {
             Err(reason) => {
                 for index in 0..rules.routes.len() {
-                    each(index, Outcome::Quarantined(reason), None);
+                    each(index, Outcome::Quarantined(*reason), None);
                 }
             }
             Ok(read) => {
                 let mut asked = Asked::default();
                 for (index, route) in rules.routes.iter().enumerate() {
-                    let outcome = self.route(batch, view, &read, index, route, &mut asked)?;
+                    let outcome = self.route(batch, view, read, index, route, &mut asked)?;
                     each(index, outcome, self.identities.consent_offset());
                 }
             }
@@ -129,8 +161,11 @@ impl<'r> Judge<'r> {
         Ok(())
     }
 
-    /// What is checked of the record as a whole.
-    fn read<'a, 'm>(&self, record: &'a Record<'m>) -> Result<Read<'a, 'm>, Reason> {
+    /// Reads a record: what is checked of it as a whole, and whom it names.
+    ///
+    /// # Errors
+    /// Why it must be quarantined.
+    pub fn read<'a, 'm>(&self, view: &View<'_>, record: &'a Record<'m>) -> Result<Read<'a, 'm>, Reason> {
         if record.size() > self.max_record_bytes {
             return Err(Reason::TooLarge);
         }
@@ -151,7 +186,8 @@ impl<'r> Judge<'r> {
         if subject::is_ambiguous(self.rules, record) {
             return Err(Reason::Ambiguous);
         }
-        Ok(Read { record, text, slots })
+        let named = subject::named(self.rules, record, &slots, view);
+        Ok(Read { record, text, slots, named })
     }
 
     fn route<'batch, 'm>(
@@ -177,13 +213,12 @@ impl<'r> Judge<'r> {
         if let Needs::Nothing(level) = route.needs {
             return Ok(self.clear(decide(batch, read, Question::Nothing { level }), route));
         }
-        let resolved = *asked.subject.get_or_insert_with(|| {
-            subject::resolve(self.rules, read.record, &read.slots, view, &mut self.identities)
-        });
-        let occurred_at = match resolved {
+        let occurred_at = match *asked.subject.get_or_insert_with(|| self.resolve(view, read)) {
             Ok(occurred_at) => occurred_at,
             Err(Unresolved::Faulty(reason)) => return Ok(Outcome::Quarantined(reason)),
-            Err(Unresolved::Elsewhere(own, count)) => return Err(Misplaced::of(read.record, own, count)),
+            Err(Unresolved::Elsewhere(own)) => {
+                return Err(Misplaced::of(read.record, own, view.partitions().unwrap_or_default()));
+            }
         };
         let words = view.cache().words();
         if let Some(Some(matcher)) = self.matchers.get_mut(index) {
@@ -195,6 +230,14 @@ impl<'r> Judge<'r> {
         let (terms, identities) = (&self.rules.terms, &self.identities);
         let question = Question::Consent { matcher, words, terms, occurred_at, identities };
         Ok(self.clear(decide(batch, read, question), route))
+    }
+
+    /// Looks up whom the record names, and says when its event occurred.
+    fn resolve(&mut self, view: &View<'_>, read: &Read<'_, '_>) -> Result<Option<Timestamp>, Unresolved> {
+        let named = read.named.as_ref().map_err(|reason| Unresolved::Faulty(*reason))?;
+        subject::look_up(named, read.record.partition, view, &mut self.identities)
+            .map_err(Unresolved::Elsewhere)?;
+        subject::occurred_at(self.rules, read.record, &read.slots).map_err(Unresolved::Faulty)
     }
 
     fn clear<'batch, 'm>(&self, judged: Judged<'batch, &Read<'_, 'm>>, route: &Route) -> Outcome<'batch, 'm> {

@@ -45,6 +45,7 @@ use judge::Judge;
 use line::Line;
 use open::{Open, Origin};
 use refusal::Undone;
+use write::GROUP;
 
 /// How long a worker waits in one go before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -123,13 +124,12 @@ impl<'l> Worker<'l> {
             }
             let mut fetched = Fetched::default();
             self.fetch(&consumer, &mut fetched)?;
-            if fetched.is_empty() {
-                self.keep_place()?;
-            } else {
+            if !fetched.is_empty() {
                 self.decide(&consumer, &mut judge, fetched)?;
-            }
-            if self.writer.age().is_some_and(|age| age >= self.line.commit_interval()) {
+            } else if self.is_due() {
                 self.commit()?;
+            } else {
+                self.keep_place()?;
             }
         }
         self.commit().map(drop)
@@ -150,15 +150,18 @@ impl<'l> Worker<'l> {
             if !line.refusals().is_empty() {
                 return self.abort();
             }
+            // What is begun must not wait for the barrier, and what the barrier waits for goes on meanwhile.
+            if self.is_due() {
+                self.commit_before(&mut fetched)?;
+            }
+            if fetched.is_empty() {
+                return self.read_on(consumer);
+            }
             if let Some(view) = claim.wait(PATIENCE) {
                 break view;
             }
             if line.is_stopping() {
                 return Ok(());
-            }
-            // What is begun must not wait for the barrier: its transaction would time out.
-            if self.writer.age().is_some_and(|age| age >= line.commit_interval()) {
-                self.commit_before(&mut fetched)?;
             }
             if looked.elapsed() >= LOOK_EVERY {
                 looked = Instant::now();
@@ -166,16 +169,13 @@ impl<'l> Worker<'l> {
                     claim = barrier.claim(self.number);
                 }
             }
-            if fetched.is_empty() {
-                return self.read_on(consumer);
-            }
         };
         line.waited(claim.age());
         drop(claim);
         let batch = Batch::open(line.now());
         self.targets = line.targets();
         let written = self.writer.begin().map_err(Undone::from).and_then(|()| {
-            fetched.messages().try_for_each(|message| self.record(judge, &batch, &view, message))
+            fetched.groups(GROUP).try_for_each(|group| self.group(judge, &batch, &view, group))
         });
         drop(view);
         self.read_on(consumer)?;

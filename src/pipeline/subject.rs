@@ -1,6 +1,8 @@
 //! Whom a record is about, and when its event occurred.
 
-use crate::cache::View;
+use smallvec::SmallVec;
+
+use crate::cache::{SubjectId, View};
 use crate::consent::{Identities, MAX_SUBJECT_BYTES, Reason};
 use crate::kafka::partition::of_subject;
 use crate::policy::rules::{From as Source, Rules};
@@ -8,51 +10,57 @@ use crate::record::Record;
 use crate::time::Timestamp;
 use crate::wire::json::{Scalar, Slots};
 
-/// Why a record's subjects are not looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unresolved {
-    /// The record is to be quarantined.
-    Faulty(Reason),
-    /// What is known of a subject is on this partition of so many, and the record on another.
-    Elsewhere(i32, usize),
-}
+/// Somebody whom a record names: the keyed hash, and where a cache a partition is held, the subject's partition.
+pub type Named = (SubjectId, Option<i32>);
 
-impl From<Reason> for Unresolved {
-    fn from(reason: Reason) -> Self {
-        Self::Faulty(reason)
-    }
-}
-
-/// Looks up every subject the record names, and says when the event occurred: the earlier of its own time
-/// and the record's timestamp. Where only a part of the consent topic is held, a subject is looked up on the
-/// record's own partition, which must be the subject's.
-pub fn resolve(
+/// Whom a record names, in the order of the pipeline's selectors.
+pub fn named(
     rules: &Rules,
     record: &Record<'_>,
     slots: &Slots<'_>,
     view: &View<'_>,
-    identities: &mut Identities,
-) -> Result<Option<Timestamp>, Unresolved> {
-    identities.clear();
+) -> Result<SmallVec<[Named; 1]>, Reason> {
+    let mut named = SmallVec::new();
     for selector in &rules.selectors {
         let Some(text) = subject(&selector.from, record, slots)? else { continue };
         let text = text.trim();
         if text.is_empty() || text.len() > MAX_SUBJECT_BYTES {
-            return Err(Reason::InvalidSubject.into());
+            return Err(Reason::InvalidSubject);
         }
-        let subject = view.cache().subject(&selector.kind, text);
-        let Some(count) = view.partitions() else {
-            view.find(subject, identities);
-            continue;
-        };
-        let own = of_subject(&selector.kind, text, count);
-        if own != record.partition || !view.find_on(own, subject, identities) {
-            return Err(Unresolved::Elsewhere(own, count));
+        let own = view.partitions().map(|count| of_subject(&selector.kind, text, count));
+        named.push((view.cache().subject(&selector.kind, text), own));
+    }
+    if named.is_empty() { Err(Reason::MissingSubject) } else { Ok(named) }
+}
+
+/// Looks up everybody whom a record on this partition names. Where only a part of the consent topic is held, the
+/// record's partition must be theirs.
+///
+/// # Errors
+/// The partition where it is known what one of them permits.
+pub fn look_up(
+    named: &[Named],
+    partition: i32,
+    view: &View<'_>,
+    identities: &mut Identities,
+) -> Result<(), i32> {
+    identities.clear();
+    for (subject, own) in named {
+        match own {
+            None => view.find(*subject, identities),
+            Some(own) if *own == partition && view.find_on(*own, *subject, identities) => {}
+            Some(own) => return Err(*own),
         }
     }
-    if identities.found().is_empty() {
-        return Err(Reason::MissingSubject.into());
-    }
+    Ok(())
+}
+
+/// When the event occurred: the earlier of its own time and the record's timestamp.
+pub fn occurred_at(
+    rules: &Rules,
+    record: &Record<'_>,
+    slots: &Slots<'_>,
+) -> Result<Option<Timestamp>, Reason> {
     let own = rules.occurred_at.as_ref().map_or(Ok(None), |from| occurred(from, record, slots))?;
     let stamped = record.timestamp.filter(|at| at.0 >= 0);
     Ok(own.into_iter().chain(stamped).min())
@@ -121,13 +129,16 @@ mod tests {
         subject: [{type: user_id, key: true}], routes: [{name: analytics, \
         require: {purposes: {all: [analytics]}}, to: {kafka: {topic: out}}}]}]}";
 
-    /// What is known of a key's subject on this partition of six.
-    fn known(caches: &Caches, key: &str, partition: i32) -> Result<bool, Unresolved> {
+    /// Whether a key's subject is known to a record on this partition of six; else where it may be.
+    fn known(caches: &Caches, key: &str, partition: i32) -> Result<bool, i32> {
         let ready = parse("c", CONFIG, Given { instance: Some("a"), ..Given::default() }).unwrap();
         let rules = Rules::compile(&ready.policy, &ready.pipelines[0].rules).unwrap();
         let record = Record { topic: "events", partition, key: Some(key.as_bytes()), ..Record::default() };
         let mut identities = Identities::default();
-        resolve(&rules, &record, &Slots::new(), &caches.view(), &mut identities)?;
+        let view = caches.view();
+        let named = named(&rules, &record, &Slots::new(), &view).unwrap();
+        view.prefetch(&named);
+        look_up(&named, partition, &view, &mut identities)?;
         Ok(identities.found() != [Found::Unknown])
     }
 
@@ -137,7 +148,7 @@ mod tests {
         let (caches, whole) = (Caches::sharded(pattern()), Caches::whole(pattern()));
         caches.discard(6);
         let own = of_subject("user_id", "u-17", 6);
-        let (other, elsewhere) = ((own + 1) % 6, Err(Unresolved::Elsewhere(own, 6)));
+        let (other, elsewhere) = ((own + 1) % 6, Err(own));
         assert_eq!(known(&caches, "u-17", own), elsewhere, "its partition is not loaded");
         caches.load(own);
         caches.load(other);
@@ -148,7 +159,5 @@ mod tests {
         assert_eq!(known(&caches, " u-17", own), Ok(true), "however it is written");
         assert_eq!(known(&caches, "u-17", other), elsewhere);
         assert_eq!(known(&whole, "u-17", other), Ok(true));
-        let faulty = Err(Unresolved::Faulty(Reason::InvalidSubject));
-        assert_eq!(known(&caches, " ", other), faulty, "it is on no partition");
     }
 }

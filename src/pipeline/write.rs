@@ -1,10 +1,11 @@
 //! From a verdict to what is written: the plan for one record, carried out.
 
 use rdkafka::message::BorrowedMessage;
+use smallvec::SmallVec;
 
 use super::Worker;
 use super::batch;
-use super::judge::{Judge, Outcome};
+use super::judge::{Judge, Outcome, Read};
 use super::open::Origin;
 use super::refusal::Undone;
 use crate::cache::View;
@@ -16,33 +17,53 @@ use crate::sink::kafka::{Refusal, Source, Stamp, forward};
 use crate::sink::quarantine::{By, Note, quarantine};
 use crate::transform::Outgoing;
 
+/// How many records are read before their subjects are looked up: a core fetches about as many cache lines at once.
+pub(super) const GROUP: usize = 16;
+
 impl Worker<'_> {
-    /// Judges one record and writes what becomes of it.
-    pub(super) fn record(
+    /// Judges a few records and writes what becomes of them.
+    pub(super) fn group(
         &mut self,
         judge: &mut Judge<'_>,
         batch: &Batch,
         view: &View<'_>,
-        message: &(BorrowedMessage<'_>, bool),
+        messages: &[(BorrowedMessage<'_>, bool)],
     ) -> Result<(), Undone> {
-        let (record, headers_readable) = batch::record(message);
+        let records: SmallVec<[_; GROUP]> = messages.iter().map(batch::record).collect();
+        let read: SmallVec<[_; GROUP]> = records
+            .iter()
+            .map(
+                |(record, headers_readable)| {
+                    if *headers_readable { judge.read(view, record) } else { Err(Reason::Malformed) }
+                },
+            )
+            .collect();
+        let named: SmallVec<[_; GROUP]> = read.iter().flatten().flat_map(Read::named).copied().collect();
+        view.prefetch(&named);
+        let mut both = records.iter().zip(&read);
+        both.try_for_each(|((record, _), read)| self.record(judge, batch, view, record, read))
+    }
+
+    fn record<'m>(
+        &mut self,
+        judge: &mut Judge<'_>,
+        batch: &Batch,
+        view: &View<'_>,
+        record: &Record<'m>,
+        read: &Result<Read<'_, 'm>, Reason>,
+    ) -> Result<(), Undone> {
         let place = self.open.place(record.topic, record.partition);
         let mut notes: Vec<Note> = Vec::new();
         let mut written = Ok(());
-        let mut each = |route, outcome: Outcome<'_, '_>, consent_offset| {
+        let each = |route, outcome: Outcome<'_, '_>, consent_offset| {
             if written.is_ok() {
-                written = self.end(route, place, &record, outcome, consent_offset, &mut notes);
+                written = self.end(route, place, record, outcome, consent_offset, &mut notes);
             }
         };
-        if headers_readable {
-            judge.record(batch, view, &record, each).map_err(Undone::Refused)?;
-        } else {
-            (0..judge.rules().routes.len())
-                .for_each(|route| each(route, Outcome::Quarantined(Reason::Malformed), None));
-        }
+        judge.decide(batch, view, read, each).map_err(Undone::Refused)?;
         written?;
         if !notes.is_empty() {
-            self.set_aside(place, &record, &notes)?;
+            self.set_aside(place, record, &notes)?;
         }
         self.open.judged(place, record.offset, record.timestamp.map(|at| at.0));
         Ok(())

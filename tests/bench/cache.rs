@@ -160,13 +160,19 @@ fn ask(cache: &Cache, options: &Options, times: Times) -> (f64, f64) {
         let mut name = String::new();
         while began.elapsed() < Duration::from_secs(options.seconds) {
             let view = cache.view();
-            for _ in 0..1000 {
-                subject_name(&mut name, random.u64(..options.subjects));
-                identities.clear();
-                view.find(cache.subject("user_id", &name), &mut identities);
-                black_box(&identities);
+            for _ in 0..64 {
+                let group: [_; 16] = std::array::from_fn(|_| {
+                    subject_name(&mut name, random.u64(..options.subjects));
+                    (cache.subject("user_id", &name), None)
+                });
+                view.prefetch(&group);
+                for (subject, _) in group {
+                    identities.clear();
+                    view.find(subject, &mut identities);
+                    black_box(&identities);
+                }
+                looked += 16;
             }
-            looked += 1000;
         }
         let (cpu, took) = (machine::thread_cpu() - cpu, began.elapsed());
         stop.store(true, Ordering::Relaxed);
