@@ -95,6 +95,8 @@ pub fn join(
     config.set_log_level(RDKafkaLogLevel::Debug);
     for (name, value) in [
         ("session.timeout.ms", "15000"),
+        // By default three seconds: so long the others do not hear that somebody has come.
+        ("heartbeat.interval.ms", "1000"),
         ("queued.max.messages.kbytes", &queued_kib.clamp(1, 2_097_151).to_string()),
         // By default a second: a queue that was full is emptied long before.
         ("fetch.queue.backoff.ms", "5"),
