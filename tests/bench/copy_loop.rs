@@ -2,8 +2,9 @@
 //! librdkafka, and do nothing else.
 //!
 //! One thread, one consumer, one transactional producer, a commit every 100 ms; key, value, headers,
-//! timestamp and partition are kept. Its clients are tuned as Consentry's are, but for how the last
-//! acknowledgements of a transaction are waited for: in the client's own poll, as its examples do.
+//! timestamp and partition are kept. Its clients are tuned as Consentry's are, but for how long a record waits
+//! for others of its batch, unless that is said, and for how the last acknowledgements of a transaction are waited
+//! for: in the client's own poll, as its examples do.
 
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ pub struct Options {
     sink: String,
     /// The consumer group.
     group: String,
+    /// How long a record waits for others of its batch.
+    #[arg(long, default_value = "5")]
+    linger_ms: String,
 }
 
 /// Copies until the process is ended.
@@ -43,7 +47,7 @@ pub fn run(options: &Options) {
     own.set("queued.max.messages.kbytes", "32768").set("fetch.queue.backoff.ms", "5");
     let consumer: BaseConsumer = own.create().expect("a consumer");
     consumer.subscribe(&[&options.source]).expect("a subscription");
-    config.set("transactional.id", format!("copy/{}", options.group)).set("linger.ms", "5");
+    config.set("transactional.id", format!("copy/{}", options.group)).set("linger.ms", &options.linger_ms);
     config.set("batch.size", "1000000").set("queue.buffering.max.kbytes", "32768");
     config.set("queue.buffering.max.messages", "0");
     let producer: BaseProducer = config.create().expect("a producer");

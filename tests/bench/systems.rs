@@ -15,8 +15,10 @@ const CHECKPOINT_MS: &str = "1000";
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum System {
-    /// Reads and writes and decides nothing.
+    /// Reads and writes and decides nothing, with librdkafka's own linger of 5 ms.
     CopyLoop,
+    /// The same with Consentry's, of 50 ms.
+    LingeringCopyLoop,
     #[value(skip)]
     Consentry,
     /// A stream joined with a global table.
@@ -30,6 +32,7 @@ impl System {
     pub const fn name(self) -> &'static str {
         match self {
             Self::CopyLoop => "librdkafka copy loop, no decision, transactions",
+            Self::LingeringCopyLoop => "the same, with Consentry's linger of 50 ms",
             Self::Consentry => "Consentry, exactly once, barrier",
             Self::KafkaStreams => "Kafka Streams 4.2, exactly once, global table",
             Self::Flink => "Flink 2.2, exactly once, broadcast state, checkpoint every second",
@@ -38,18 +41,19 @@ impl System {
 
     /// Whether it is no virtual machine, so that valgrind can count its instructions.
     pub const fn is_native(self) -> bool {
-        matches!(self, Self::CopyLoop | Self::Consentry)
+        matches!(self, Self::CopyLoop | Self::LingeringCopyLoop | Self::Consentry)
     }
 
     /// Whether it asks for consent at all.
     pub const fn decides(self) -> bool {
-        !matches!(self, Self::CopyLoop)
+        !matches!(self, Self::CopyLoop | Self::LingeringCopyLoop)
     }
 
     /// Its name in those of its topics.
     pub const fn word(self) -> &'static str {
         match self {
             Self::CopyLoop => "copy-loop",
+            Self::LingeringCopyLoop => "lingering-copy-loop",
             Self::Consentry => "consentry",
             Self::KafkaStreams => "kafka-streams",
             Self::Flink => "flink",
@@ -60,6 +64,7 @@ impl System {
     pub const fn short(self) -> &'static str {
         match self {
             Self::CopyLoop => "copy loop",
+            Self::LingeringCopyLoop => "lingering copy loop",
             Self::Consentry => "Consentry",
             Self::KafkaStreams => "Kafka Streams",
             Self::Flink => "Flink",
@@ -69,9 +74,12 @@ impl System {
     /// What starts it on its work.
     pub fn command(self, setup: &Setup<'_>) -> Command {
         match self {
-            Self::CopyLoop => {
+            Self::CopyLoop | Self::LingeringCopyLoop => {
                 let mut command = native(&std::env::current_exe().expect("this program"), setup);
                 command.args(["copy-loop", setup.address, setup.source, setup.sink, setup.group]);
+                if self == Self::LingeringCopyLoop {
+                    command.args(["--linger-ms", "50"]);
+                }
                 command
             }
             Self::Consentry => {
