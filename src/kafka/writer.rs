@@ -132,6 +132,8 @@ pub struct WriterSettings {
     pub buffer_bytes: usize,
     /// The largest batch that every sink takes.
     pub batch_bytes: usize,
+    /// How long a record waits for others of its batch, unless the cluster's own `linger.ms` says.
+    pub linger: Duration,
     /// One record a batch, so that a refusal concerns one record.
     pub cautious: bool,
 }
@@ -182,9 +184,10 @@ impl Writer {
             config.set("batch.num.messages", "1");
         }
         let buffer = (settings.buffer_bytes / 1024).max(1).to_string();
+        let linger = settings.linger.as_millis().to_string();
         for (name, value) in [
             // The client has one batch of a partition on its way, and spins while others have waited for so long.
-            ("linger.ms", "50"),
+            ("linger.ms", linger.as_str()),
             ("queue.buffering.max.kbytes", &buffer),
             ("queue.buffering.max.messages", "0"),
         ] {

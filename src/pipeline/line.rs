@@ -26,6 +26,8 @@ use crate::time::{Clock, Timestamp};
 
 /// What a broker takes unless a topic says otherwise (`message.max.bytes`).
 const DEFAULT_MAX_BYTES: usize = 1_048_588;
+/// How long a record waits at most for others of its batch: half the commit interval where that is shorter.
+const LONGEST_LINGER: Duration = Duration::from_millis(50);
 
 /// What a transaction may take to end, beyond the time it gathers: readers wait so long at one whose writer
 /// was killed.
@@ -188,6 +190,7 @@ impl Line {
             transactional_id: self.is_transactional().then_some(id),
             buffer_bytes: self.limits().in_flight_bytes / 2,
             batch_bytes: smallest.min(1_000_000),
+            linger: LONGEST_LINGER.min(self.commit_interval() / 2),
             cautious,
         };
         Writer::open(&self.parts.cluster, &settings)
