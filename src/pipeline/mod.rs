@@ -144,15 +144,14 @@ impl<'l> Worker<'l> {
     ) -> Result<(), End> {
         let line = self.line;
         let barrier = line.barrier();
+        if self.is_due() {
+            self.commit_before(&mut fetched)?;
+        }
         let mut claim = barrier.claim(self.number);
         let mut looked = Instant::now();
         let view = loop {
             if !line.refusals().is_empty() {
                 return self.abort();
-            }
-            // What is begun must not wait for the barrier, and what the barrier waits for goes on meanwhile.
-            if self.is_due() {
-                self.commit_before(&mut fetched)?;
             }
             if fetched.is_empty() {
                 return self.read_on(consumer);
@@ -162,6 +161,10 @@ impl<'l> Worker<'l> {
             }
             if line.is_stopping() {
                 return Ok(());
+            }
+            // What is begun must not wait for the barrier: its transaction would time out.
+            if self.is_due() {
+                self.commit_before(&mut fetched)?;
             }
             if looked.elapsed() >= LOOK_EVERY {
                 looked = Instant::now();
