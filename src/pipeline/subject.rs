@@ -129,16 +129,17 @@ mod tests {
         subject: [{type: user_id, key: true}], routes: [{name: analytics, \
         require: {purposes: {all: [analytics]}}, to: {kafka: {topic: out}}}]}]}";
 
-    /// Whether a key's subject is known to a record on this partition of six; else where it may be.
-    fn known(caches: &Caches, key: &str, partition: i32) -> Result<bool, i32> {
+    /// Whether a key's subject is known to a record on this partition of six; else where it may be, or what is
+    /// wrong with it.
+    fn known(caches: &Caches, key: &str, partition: i32) -> Result<bool, Result<i32, Reason>> {
         let ready = parse("c", CONFIG, Given { instance: Some("a"), ..Given::default() }).unwrap();
         let rules = Rules::compile(&ready.policy, &ready.pipelines[0].rules).unwrap();
         let record = Record { topic: "events", partition, key: Some(key.as_bytes()), ..Record::default() };
         let mut identities = Identities::default();
         let view = caches.view();
-        let named = named(&rules, &record, &Slots::new(), &view).unwrap();
+        let named = named(&rules, &record, &Slots::new(), &view).map_err(Err)?;
         view.prefetch(&named);
-        look_up(&named, partition, &view, &mut identities)?;
+        look_up(&named, partition, &view, &mut identities).map_err(Ok)?;
         Ok(identities.found() != [Found::Unknown])
     }
 
@@ -148,7 +149,7 @@ mod tests {
         let (caches, whole) = (Caches::sharded(pattern()), Caches::whole(pattern()));
         caches.discard(6);
         let own = of_subject("user_id", "u-17", 6);
-        let (other, elsewhere) = ((own + 1) % 6, Err(own));
+        let (other, elsewhere) = ((own + 1) % 6, Err(Ok(own)));
         assert_eq!(known(&caches, "u-17", own), elsewhere, "its partition is not loaded");
         caches.load(own);
         caches.load(other);
@@ -159,5 +160,7 @@ mod tests {
         assert_eq!(known(&caches, " u-17", own), Ok(true), "however it is written");
         assert_eq!(known(&caches, "u-17", other), elsewhere);
         assert_eq!(known(&whole, "u-17", other), Ok(true));
+        let faulty = Err(Err(Reason::InvalidSubject));
+        assert_eq!(known(&caches, " ", other), faulty, "it is on no partition");
     }
 }
