@@ -4,9 +4,10 @@
 //! gets a view of the cache, or not yet.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::View;
+use crate::cache::{Listener, View};
 
 /// Stands between fetching a batch and deciding it.
 pub trait Barrier: Send + Sync {
@@ -14,7 +15,10 @@ pub trait Barrier: Send + Sync {
     /// any of them.
     fn holds(&self, worker: usize, partitions: BTreeSet<usize>);
 
-    /// Makes a claim for everything that this worker has fetched by now.
+    /// Somebody who is told when subjects change whom records wait for.
+    fn listen(&self) -> Arc<Listener>;
+
+    /// Makes a claim for everything that this worker has fetched, or learned of, by now.
     fn claim<'c>(&'c self, worker: usize) -> Box<dyn Claim<'c> + 'c>;
 }
 

@@ -114,14 +114,9 @@ fn exit_codes_tell_usage_from_configuration() {
 }
 
 #[test]
-fn holding_is_explained_and_whoever_checks_is_warned() {
+fn holding_is_explained() {
     let (_, out, _) = explain(CONSENT, r#"{"value":{"user":{"id":"nobody"}}}"#);
     assert!(out.contains(r#""end":"held","reason":"unknown_subject""#), "{out}");
-    let folder = folder(CONFIG, b"", b"");
-    let output = consentry(&["check", "c.yaml"], folder.path());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0));
-    assert!(said.contains("warning") && said.contains("c.yaml:14:9") && said.contains("`hold`"), "{said}");
 }
 
 #[test]
@@ -158,7 +153,7 @@ fn a_standard_error_that_takes_nothing_changes_no_exit_code() {
 
 #[test]
 fn a_log_that_nobody_takes_does_not_end_what_runs() {
-    let config = CONFIG.replace("        hold: [unknown]\n", "") + "admin: {listen: \"127.0.0.1:0\"}\n";
+    let config = CONFIG.to_owned() + "admin: {listen: \"127.0.0.1:0\"}\n";
     let folder = folder(&config.replace("localhost:9092", "127.0.0.1:1"), b"", b"");
     let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
     let mut child =

@@ -24,7 +24,6 @@ use crate::pipeline::End;
 use crate::pipeline::line::{LineError, Parts};
 use crate::pipeline::settings::Delivery;
 use crate::policy::rules::{Rules, RulesError};
-use crate::policy::settings::HoldSettings;
 use crate::telemetry::{self, Cause, Health, Metric, PipelineTotals, Totals};
 use crate::time::{Clock, Instant};
 
@@ -38,12 +37,6 @@ pub struct Options {
 /// Why the process cannot start, or ended.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A route holds, which `run` cannot do yet.
-    #[error(
-        "route `{0}` holds records (`hold`), and `run` cannot hold yet: take `hold` out to drop them \
-         instead, or see with `consentry explain` what would be held"
-    )]
-    Hold(String),
     /// The rules do not compile.
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -77,7 +70,7 @@ impl Error {
     /// Whether the configuration is to blame.
     pub const fn is_configuration(&self) -> bool {
         match self {
-            Self::Hold(_) | Self::Rules(_) => true,
+            Self::Rules(_) => true,
             Self::Admin(_)
             | Self::Follower(_)
             | Self::Random(_)
@@ -108,7 +101,6 @@ impl Proxy {
     /// # Errors
     /// What no waiting would mend: the configuration, the admin address, threads.
     pub fn start(ready: Ready, options: Options) -> Result<Self, Error> {
-        refuse_holds(&ready)?;
         let exporter = telemetry::install();
         let health = Health::new();
         Metric::BuildInfo.gauge(&[env!("CARGO_PKG_VERSION"), &ready.policy_hash]).set(1.0);
@@ -254,12 +246,6 @@ fn cache_key(ready: &Ready) -> Result<[u8; 16], getrandom::Error> {
     }
     let mut key = [0; 16];
     getrandom::fill(&mut key).map(|()| key)
-}
-
-fn refuse_holds(ready: &Ready) -> Result<(), Error> {
-    let holds = |hold: &HoldSettings| hold.pending || hold.contact_window || hold.unknown;
-    let mut routes = ready.pipelines.iter().flat_map(|pipeline| &pipeline.rules.routes);
-    routes.find(|route| holds(&route.hold)).map_or(Ok(()), |route| Err(Error::Hold(route.name.clone())))
 }
 
 fn figures(caches: Arc<Caches>) -> Arc<dyn Fn() -> ConsentFigures + Send + Sync> {

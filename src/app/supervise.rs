@@ -57,7 +57,9 @@ fn build(parts: Parts) -> Result<Option<Line>, LineError> {
     while !stopping.load(Ordering::Relaxed) {
         match Line::build(std::sync::Arc::clone(&parts)) {
             Ok(line) => return Ok(Some(line)),
-            Err(error @ (LineError::MissingSinks(_) | LineError::Uneven(..))) => return Err(error),
+            Err(error @ (LineError::MissingSinks(_) | LineError::Uneven(..) | LineError::Unsuitable(..))) => {
+                return Err(error);
+            }
             Err(error @ LineError::Topic(_)) => {
                 tracing::warn!(pipeline = parts.rules.name, %error, "the topics cannot be used yet");
                 health.block(Cause::Starting, format!("pipeline `{}`: {error}", parts.rules.name));

@@ -8,6 +8,7 @@
 //! fresh enough: state and freshness come together or not at all.
 
 mod bytes;
+mod listen;
 mod packed;
 pub mod settings;
 mod shards;
@@ -29,10 +30,11 @@ use settings::CacheSettings;
 use shards::Table;
 use store::{Filler, Store};
 
+pub use listen::{Changed, Listener};
 pub use shards::Caches;
 
 /// A subject's keyed hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectId(u128);
 
 /// What one consent message says.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Add;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::listen::{Listener, Listeners};
 use super::settings::CacheSettings;
 use super::{Applied, Cache, Census, Said, SubjectId, View};
 use crate::consent::Identities;
@@ -19,6 +20,7 @@ pub struct Caches {
     /// All of it; with a cache a partition empty, and the pattern of those.
     whole: Arc<Cache>,
     shards: Option<RwLock<Table>>,
+    listeners: Listeners,
 }
 
 /// The caches that are loaded.
@@ -32,12 +34,17 @@ pub(super) struct Table {
 impl Caches {
     /// One cache for every partition.
     pub fn whole(cache: Cache) -> Self {
-        Self { whole: Arc::new(cache), shards: None }
+        Self { whole: Arc::new(cache), shards: None, listeners: Listeners::default() }
     }
 
     /// A cache a partition, none of them loaded; each as this one, which is empty.
     pub fn sharded(pattern: Cache) -> Self {
-        Self { whole: Arc::new(pattern), shards: Some(RwLock::default()) }
+        Self { whole: Arc::new(pattern), shards: Some(RwLock::default()), listeners: Listeners::default() }
+    }
+
+    /// Somebody who is to be told of changes.
+    pub fn listen(&self) -> Arc<Listener> {
+        self.listeners.add()
     }
 
     /// The limits.
@@ -53,6 +60,7 @@ impl Caches {
             drop(table);
             drop(old);
         }
+        self.listeners.tell_all();
     }
 
     /// Makes room for a partition that is to be loaded. What is held of it already is forgotten.
@@ -60,6 +68,7 @@ impl Caches {
         if let Some(mut table) = self.write() {
             table.loaded.insert(partition, Arc::new(self.whole.beside()));
         }
+        self.listeners.tell_all();
     }
 
     /// Forgets a partition, once no reader looks at it.
@@ -71,13 +80,15 @@ impl Caches {
 
     /// Applies a message, as [`Cache::apply`] does. One of a partition that is not loaded changes nothing.
     pub fn apply(&self, key: (&str, &str), partition: i32, offset: i64, said: &Said<'_>) -> Applied {
-        match self.read() {
+        let applied = match self.read() {
             None => self.whole.apply(key, partition, offset, said),
             Some(table) => {
                 let cache = table.loaded.get(&partition);
                 cache.map(|cache| cache.apply(key, partition, offset, said)).unwrap_or_default()
             }
-        }
+        };
+        self.listeners.tell(|| self.whole.subject(key.0, key.1));
+        applied
     }
 
     /// Each cache by itself: the one of all partitions (`None`), or those that are loaded.

@@ -89,11 +89,13 @@ fn ask(ready: &Ready) -> (Report, Vec<Acl>) {
         pipeline.topics.iter().for_each(|topic| add(topic, Role::Source, false));
         pipeline.sinks.iter().for_each(|sink| add(&sink.name, Role::Sink, sink.create));
         add(&pipeline.quarantine.name, Role::Quarantine, pipeline.quarantine.create);
+        pipeline.holds().for_each(|(source, hold)| add(&hold, Role::Hold(source.to_owned()), true));
     }
     let target = |topic: &TopicSettings| (topic.name.clone(), topic.create);
     let traffic = ready.pipelines.iter().map(|pipeline| Traffic {
         group: pipeline.group.clone(),
         sources: pipeline.topics.clone(),
+        holds: pipeline.holds().map(|(_, hold)| hold).collect(),
         targets: pipeline.sinks.iter().chain([&pipeline.quarantine]).map(target).collect(),
     });
     let transactions = ready.line.delivery == Delivery::ExactlyOnce;

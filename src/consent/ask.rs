@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::deadlines::Deadlines;
 use super::identity::Identities;
 use super::matching::{Matcher, Requirement};
 use super::reason::Reason;
@@ -28,6 +29,8 @@ pub struct Moment {
     pub now: Timestamp,
     /// The earlier of the event's own time and the record's timestamp; `None`: nobody knows.
     pub occurred_at: Option<Timestamp>,
+    /// The deadlines of the holds already begun: none for a record that has just come.
+    pub deadlines: Deadlines,
 }
 
 /// What was decided.
@@ -66,7 +69,7 @@ impl<'a> Ask<'a> {
         self.matcher.requirement()
     }
 
-    /// Step 6: a reason that the route lets wait.
+    /// Step 6: a reason that the route lets wait, until its time runs out.
     pub fn or_hold(&self, reason: Reason) -> Decided {
         let hold = &self.requirement().hold;
         let pending =
@@ -74,9 +77,12 @@ impl<'a> Ask<'a> {
         let unknown = reason == Reason::UnknownSubject || reason == Reason::NoConsent;
         let pending_ms = hold.pending_ms.filter(|_| pending);
         let wait_ms = pending_ms.or(hold.unknown_ms.filter(|_| unknown));
-        match wait_ms {
-            Some(ms) => Decided::Hold { reason, until: self.moment.now.plus(ms) },
-            None => Decided::Drop(reason),
+        let Some(ms) = wait_ms else { return Decided::Drop(reason) };
+        let now = self.moment.now;
+        match self.moment.deadlines.of(reason) {
+            Some(until) if until <= now => Decided::Drop(Reason::HoldExpired),
+            Some(until) => Decided::Hold { reason, until },
+            None => Decided::Hold { reason, until: now.plus(ms) },
         }
     }
 }

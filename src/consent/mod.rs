@@ -6,6 +6,7 @@
 //! takes nothing else: a record that was not decided does not compile its way out.
 
 mod ask;
+mod deadlines;
 mod decide;
 mod grant;
 mod identity;
@@ -18,6 +19,7 @@ mod vocabulary;
 pub mod window;
 
 pub use ask::{Decided, Moment, Terms};
+pub use deadlines::Deadlines;
 pub use decide::decide;
 pub use grant::{Basis, Grant, Shape, Status, fold};
 pub use identity::{Found, Identities, Voice};

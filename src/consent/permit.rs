@@ -50,6 +50,7 @@
 use std::marker::PhantomData;
 
 use super::ask::{Decided, Moment, Terms};
+use super::deadlines::Deadlines;
 use super::decide::decide;
 use super::identity::Identities;
 use super::matching::Matcher;
@@ -95,6 +96,8 @@ pub enum Question<'a> {
         terms: &'a Terms,
         /// When the event occurred.
         occurred_at: Option<Timestamp>,
+        /// The deadlines of the holds already begun.
+        deadlines: Deadlines,
         /// The subjects the record names.
         identities: &'a Identities,
     },
@@ -163,8 +166,8 @@ pub fn judge<'batch, R>(batch: &'batch Batch, record: R, question: Question<'_>)
     let grounds = match question {
         Question::Nothing { level } => Grounds::Exempt { level },
         Question::Deletion => Grounds::Deletion,
-        Question::Consent { matcher, words, terms, occurred_at, identities } => {
-            let moment = Moment { now: batch.now, occurred_at };
+        Question::Consent { matcher, words, terms, occurred_at, deadlines, identities } => {
+            let moment = Moment { now: batch.now, occurred_at, deadlines };
             match decide(matcher, words, terms, moment, identities) {
                 Decided::Permit { level, purposes } => Grounds::Consent { level, purposes },
                 Decided::Hold { reason, until } => return Judged::Held { record, reason, until },

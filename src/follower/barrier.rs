@@ -8,7 +8,7 @@ use super::Shared;
 use super::settings::Freshness;
 use super::share::Holder;
 use super::state::State;
-use crate::cache::View;
+use crate::cache::{Listener, View};
 use crate::source::{Barrier, Claim};
 use crate::time::Instant;
 
@@ -37,6 +37,10 @@ impl Gate {
 impl Barrier for Gate {
     fn holds(&self, worker: usize, partitions: BTreeSet<usize>) {
         self.shared.state().hold((self.pipeline, worker), partitions);
+    }
+
+    fn listen(&self) -> Arc<Listener> {
+        self.shared.caches.listen()
     }
 
     fn claim<'c>(&'c self, worker: usize) -> Box<dyn Claim<'c> + 'c> {

@@ -28,6 +28,8 @@ pub struct Traffic {
     pub sources: Vec<String>,
     /// What it writes to: sinks and quarantine, and whether each is made where it is missing.
     pub targets: Vec<(String, bool)>,
+    /// The topics in which records wait.
+    pub holds: Vec<String>,
 }
 
 /// The rights of a process: each once, topics first.
@@ -49,6 +51,10 @@ pub fn needed(instance: &str, transactions: bool, consent: &str, pipelines: &[Tr
                 true => add("topic", target, &["Write", "Describe", "Create"], "sink or quarantine, made"),
                 false => add("topic", target, &["Write", "Describe"], "sink or quarantine"),
             }
+        }
+        for hold in &pipeline.holds {
+            let operations = &["Read", "Write", "Describe", "DescribeConfigs", "Create", "Alter"];
+            add("topic", hold, operations, "records wait in it; made and widened");
         }
     }
     for pipeline in pipelines {
@@ -88,12 +94,13 @@ mod tests {
             group: "g".to_owned(),
             sources: vec!["in".to_owned(), "in".to_owned()],
             targets: vec![("out".to_owned(), false), ("quarantine".to_owned(), true)],
+            holds: vec!["hold.in".to_owned()],
         };
         let acls = needed("gate-1", true, "consent", std::slice::from_ref(&pipeline));
         let names: Vec<_> = acls.iter().map(|acl| acl.name.as_str()).collect();
-        assert_eq!(names, ["consent", "in", "out", "quarantine", "g", "consentry/gate-1/"]);
+        assert_eq!(names, ["consent", "in", "out", "quarantine", "hold.in", "g", "consentry/gate-1/"]);
         assert_eq!(acls[3].operations, ["Write", "Describe", "Create"]);
-        assert!(acls[5].prefixed);
-        assert_eq!(needed("gate-1", false, "consent", &[pipeline]).len(), 5);
+        assert!(acls[6].prefixed);
+        assert_eq!(needed("gate-1", false, "consent", &[pipeline]).len(), 6);
     }
 }

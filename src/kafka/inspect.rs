@@ -15,7 +15,7 @@ use super::topics::{self, TopicError, Topics};
 pub const MIN_DELETE_RETENTION_MS: u64 = 3_600_000;
 
 /// What a topic is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Consent comes from it.
     Consent,
@@ -25,16 +25,19 @@ pub enum Role {
     Sink,
     /// What cannot be decided goes to it.
     Quarantine,
+    /// Records of this source wait in it.
+    Hold(String),
 }
 
 impl Role {
     /// For reports.
-    pub const fn word(self) -> &'static str {
+    pub const fn word(&self) -> &'static str {
         match self {
             Self::Consent => "consent",
             Self::Source => "source",
             Self::Sink => "sink",
             Self::Quarantine => "quarantine",
+            Self::Hold(_) => "hold",
         }
     }
 }
@@ -109,8 +112,10 @@ fn look(
             Err(error @ (TopicError::Kafka(_) | TopicError::Runtime(_))) => return Err(error),
         };
         report.topics.push(Seen { wanted: one.clone(), partitions });
-        if one.role == Role::Consent && partitions.is_some() {
-            consent_topic(cluster, &one.topic, report);
+        match (&one.role, partitions) {
+            (Role::Consent, Some(_)) => consent_topic(cluster, &one.topic, report),
+            (Role::Hold(source), Some(own)) => hold_topic(cluster, (&one.topic, own), source, report),
+            (Role::Source | Role::Sink | Role::Quarantine, _) | (_, None) => {}
         }
     }
     Ok(())
@@ -119,7 +124,7 @@ fn look(
 impl Report {
     /// Adds what is wrong where the source topics must have as many partitions as the consent topic.
     pub fn match_partitions(&mut self) {
-        let of = |role| self.topics.iter().filter(move |seen| seen.wanted.role == role);
+        let of = |role: Role| self.topics.iter().filter(move |seen| seen.wanted.role == role);
         let counted = |seen: &'_ Seen| Some((seen.wanted.topic.clone(), seen.partitions?));
         let sources: Vec<_> = of(Role::Source).filter_map(counted).collect();
         let sources: Vec<_> = sources.iter().map(|(topic, count)| (topic.as_str(), *count)).collect();
@@ -134,7 +139,8 @@ impl Report {
 
     /// Notes a topic that is not there and will not be made.
     fn missing(&mut self, one: &Wanted) {
-        let help = match one.role {
+        let help = match &one.role {
+            Role::Hold(_) => return,
             Role::Sink | Role::Quarantine if one.create => return,
             Role::Sink | Role::Quarantine => "make it, or write `create: true` beside it",
             Role::Consent | Role::Source => "make it, or correct its name",
@@ -158,6 +164,22 @@ fn consent_topic(cluster: &ClusterSettings, topic: &str, report: &mut Report) {
     }
 }
 
+/// Asks for the settings of a hold topic with so many partitions; its source was asked about before.
+fn hold_topic(cluster: &ClusterSettings, (topic, own): (&str, usize), source: &str, report: &mut Report) {
+    let is_source = |seen: &&Seen| seen.wanted.role == Role::Source && seen.wanted.topic == source;
+    let of_source = report.topics.iter().find(is_source).and_then(|seen| seen.partitions);
+    match Topics::connect(cluster).and_then(|topics| topics.config(topic)) {
+        Ok(config) => {
+            let cleanup = config.get("cleanup.policy").map_or("", String::as_str);
+            report.findings.extend(hold_faults(topic, (own, of_source.unwrap_or(own)), Some(cleanup)));
+        }
+        Err(_) => {
+            let help = "allow DescribeConfigs on it: whether it is compacted must be known";
+            report.add(format!("the settings of the hold topic `{topic}` cannot be read"), help);
+        }
+    }
+}
+
 /// What is wrong with a consent topic that has these settings.
 pub fn consent_faults(topic: &str, cleanup: Option<&str>, delete_retention_ms: Option<&str>) -> Vec<Finding> {
     let mut faults = Vec::new();
@@ -172,6 +194,27 @@ pub fn consent_faults(topic: &str, cleanup: Option<&str>, delete_retention_ms: O
         faults.push(Finding {
             message: format!("the consent topic `{topic}` keeps tombstones for less than an hour: an erasure could be missed"),
             help: format!("set `delete.retention.ms` to {MIN_DELETE_RETENTION_MS} at least; Kafka's own default is a day"),
+        });
+    }
+    faults
+}
+
+/// What is wrong with a hold topic that has so many partitions where its source has so many, and this cleanup
+/// policy (`None`: it cannot be asked for).
+pub fn hold_faults(topic: &str, (own, source): (usize, usize), cleanup: Option<&str>) -> Vec<Finding> {
+    let mut faults = Vec::new();
+    if own > source {
+        faults.push(Finding {
+            message: format!("the hold topic `{topic}` has {own} partitions and its source {source}"),
+            help: "records wait on the partition of their source: nobody would look at those that are over. \
+                   Name another `hold` topic; it is made with the partitions of its source"
+                .to_owned(),
+        });
+    }
+    if cleanup.is_some_and(|cleanup| cleanup != "compact") {
+        faults.push(Finding {
+            message: format!("the hold topic `{topic}` is not only compacted: Kafka would forget what waits"),
+            help: "set `cleanup.policy=compact` on it, without `delete`".to_owned(),
         });
     }
     faults
@@ -203,6 +246,13 @@ mod tests {
         let found = uneven(("c", 6), &[("a", 6), ("b", 12)]).unwrap();
         assert!(found.message.contains("`c` has 6") && found.message.contains("`b` 12"), "{}", found.message);
         assert!(found.help.contains("replicated"));
+    }
+
+    #[test]
+    fn a_hold_topic_is_compacted_and_no_wider_than_its_source() {
+        let faults = |own, cleanup| hold_faults("h", (own, 4), cleanup).len();
+        assert_eq!((faults(4, Some("compact")), faults(3, None)), (0, 0), "a narrower one is widened");
+        assert_eq!((faults(5, Some("compact")), faults(5, Some("delete")), faults(4, Some(""))), (1, 2, 1));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, TopicPartitionList};
 
@@ -63,6 +63,8 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Member {
     accept_gap: bool,
+    /// Nothing is read of what is assigned until that is said.
+    waits: bool,
     events: Mutex<Vec<Event>>,
     /// Whether there are any: asked at every record.
     has_events: AtomicBool,
@@ -70,13 +72,19 @@ pub struct Member {
     leaving: AtomicBool,
 }
 
+/// How a member reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// It goes on past records that are gone.
+    pub accept_gap: bool,
+    /// What is assigned is paused until somebody says otherwise.
+    pub waits: bool,
+    /// What may wait in the client, in KiB.
+    pub queued_kib: usize,
+}
+
 /// A consumer that is a member of `group`.
-pub fn join(
-    cluster: &ClusterSettings,
-    group: &str,
-    accept_gap: bool,
-    queued_kib: usize,
-) -> KafkaResult<BaseConsumer<Member>> {
+pub fn join(cluster: &ClusterSettings, group: &str, reading: Reading) -> KafkaResult<BaseConsumer<Member>> {
     let mut config = client::config(
         cluster,
         &[
@@ -97,7 +105,7 @@ pub fn join(
         ("session.timeout.ms", "15000"),
         // By default three seconds: so long the others do not hear that somebody has come.
         ("heartbeat.interval.ms", "1000"),
-        ("queued.max.messages.kbytes", &queued_kib.clamp(1, 2_097_151).to_string()),
+        ("queued.max.messages.kbytes", &reading.queued_kib.clamp(1, 2_097_151).to_string()),
         // By default a second: a queue that was full is emptied long before.
         ("fetch.queue.backoff.ms", "5"),
         ("topic.metadata.refresh.interval.ms", "10000"),
@@ -107,7 +115,8 @@ pub fn join(
         }
     }
     config.create_with_context(Member {
-        accept_gap,
+        accept_gap: reading.accept_gap,
+        waits: reading.waits,
         events: Mutex::default(),
         has_events: AtomicBool::new(false),
         leaving: AtomicBool::new(false),
@@ -152,7 +161,7 @@ impl Member {
                 None => (low, None),
             };
             assigned.add_partition_offset(topic, partition, Offset::Offset(from))?;
-            if gap.is_some() && !self.accept_gap {
+            if self.waits || (gap.is_some() && !self.accept_gap) {
                 paused.add_partition(topic, partition);
             }
             events.push(Event::Assigned(place, from, gap));
@@ -243,6 +252,22 @@ pub fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     places: &[Place],
 ) -> KafkaResult<BTreeMap<Place, i64>> {
+    ask_committed(consumer, places, |_, offset| offset)
+}
+
+/// The committed offsets of those partitions that have one, each with what was written beside it.
+pub fn marked<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    places: &[Place],
+) -> KafkaResult<BTreeMap<Place, (i64, String)>> {
+    ask_committed(consumer, places, |element, offset| (offset, element.metadata().to_owned()))
+}
+
+fn ask_committed<C: ConsumerContext, T>(
+    consumer: &BaseConsumer<C>,
+    places: &[Place],
+    answer: impl Fn(&TopicPartitionListElem<'_>, i64) -> T,
+) -> KafkaResult<BTreeMap<Place, T>> {
     let mut list = TopicPartitionList::with_capacity(places.len());
     for (topic, partition) in places {
         list.add_partition(topic, *partition);
@@ -251,7 +276,8 @@ pub fn committed<C: ConsumerContext>(
     for element in consumer.committed_offsets(list, ASK_WITHIN)?.elements() {
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
-            offsets.insert((element.topic().to_owned(), element.partition()), offset);
+            let place = (element.topic().to_owned(), element.partition());
+            offsets.insert(place, answer(&element, offset));
         }
     }
     Ok(offsets)

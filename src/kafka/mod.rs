@@ -6,6 +6,7 @@ pub mod inspect;
 pub mod member;
 pub mod partition;
 pub mod properties;
+pub mod replay;
 pub mod reports;
 pub mod settings;
 pub mod topics;

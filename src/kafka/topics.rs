@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -119,12 +121,36 @@ impl Topics {
     /// Makes a topic with so many partitions and the cluster's own replication. One that is there already
     /// is fine.
     pub fn create(&self, topic: &str, partitions: usize) -> Result<(), TopicError> {
+        self.create_with(topic, partitions, &[])
+    }
+
+    /// The same, with settings of its own.
+    pub fn create_with(
+        &self,
+        topic: &str,
+        partitions: usize,
+        settings: &[(&str, &str)],
+    ) -> Result<(), TopicError> {
         let count = i32::try_from(partitions).unwrap_or(i32::MAX);
         let new = NewTopic::new(topic, count, TopicReplication::Fixed(-1));
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let options = AdminOptions::new().operation_timeout(Some(ASK_WITHIN));
         for made in self.runtime.block_on(self.admin.create_topics([&new], &options))? {
             match made {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => return Err(TopicError::Refused(name, code)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a topic so many partitions. One that has as many, or more, is fine.
+    pub fn widen(&self, topic: &str, partitions: usize) -> Result<(), TopicError> {
+        let new = NewPartitions::new(topic, partitions);
+        let options = AdminOptions::new().operation_timeout(Some(ASK_WITHIN));
+        for made in self.runtime.block_on(self.admin.create_partitions([&new], &options))? {
+            match made {
+                Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
                 Err((name, code)) => return Err(TopicError::Refused(name, code)),
             }
         }

@@ -7,7 +7,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::batch::Fetched;
 use super::{End, Worker};
-use crate::kafka::member::committed;
+use crate::kafka::member::marked;
 use crate::kafka::writer::{Fault, WriteError};
 use crate::telemetry::Cause;
 use crate::time::Instant;
@@ -112,6 +112,18 @@ impl Worker<'_> {
         kept.or_else(|error| self.recover(error))
     }
 
+    /// After a failed write: aborts or replaces the producer, and reads again what was not committed.
+    pub(super) fn recover(&mut self, error: WriteError) -> Result<(), End> {
+        let fault = self.learn_sizes(&error)?.unwrap_or_else(|| self.fault_of(&error));
+        tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, ?fault, "going back");
+        self.pause_after_failures(&error);
+        match fault {
+            Fault::Fenced => Err(End::Fenced),
+            Fault::Abort | Fault::Again => self.abort(),
+            Fault::Replace => self.replace(),
+        }
+    }
+
     /// Where going back does not help, takes readiness away and goes slower.
     pub(super) fn pause_after_failures(&mut self, error: &WriteError) {
         self.failures += 1;
@@ -130,6 +142,7 @@ impl Worker<'_> {
     fn count(&mut self) -> Result<(), End> {
         self.line.count(&mut self.tally, self.open.read);
         self.open.committed();
+        self.holds_committed();
         self.kept = Instant::now();
         self.oversized.clear();
         if std::mem::take(&mut self.failures) > PATIENT_FAILURES {
@@ -203,6 +216,7 @@ impl Worker<'_> {
         }
         self.tally.clear();
         self.open.undone();
+        self.holds_undone();
         Ok(())
     }
 
@@ -228,7 +242,7 @@ impl Worker<'_> {
         if places.is_empty() {
             return self.go_back();
         }
-        let stands = committed(&self.consumer, &places)?;
+        let stands = marked(&self.consumer, &places)?;
         if !self.open.is_what_stands(&stands) {
             return self.go_back();
         }

@@ -26,9 +26,17 @@ impl Worker<'_> {
         consumer: &'c BaseConsumer<Member>,
         fetched: &mut Fetched<'c>,
     ) -> Result<(), End> {
+        self.load(consumer)?;
+        if self.is_holding_too_much() {
+            std::thread::sleep(LISTEN_FOR);
+            return self.keep_membership(consumer, fetched).map(drop);
+        }
         self.read_on(consumer)?;
         let limits = self.line.limits();
         let mut patience = self.until_commit().map_or(PATIENCE, |left| left.min(PATIENCE));
+        if self.is_loading_any() {
+            patience = patience.min(LISTEN_FOR);
+        }
         while fetched.len() < limits.batch_records && fetched.bytes() < limits.batch_bytes {
             let polled = consumer.poll(patience);
             patience = Duration::ZERO;
@@ -89,12 +97,12 @@ impl Worker<'_> {
 
     /// Takes new records again, but those behind a gap.
     pub(super) fn read_on(&mut self, consumer: &BaseConsumer<Member>) -> Result<(), End> {
-        if !std::mem::take(&mut self.is_paused) {
+        if self.is_holding_too_much() || !std::mem::take(&mut self.is_paused) {
             return Ok(());
         }
         let ours = consumer.assignment()?.to_topic_map().into_keys();
         let mut going = TopicPartitionList::new();
-        for (topic, partition) in ours.filter(|place| !self.gaps.contains(place)) {
+        for (topic, partition) in ours.filter(|place| !self.gaps.contains(place) && !self.is_loading(place)) {
             going.add_partition(&topic, partition);
         }
         Ok(consumer.resume(&going)?)
@@ -125,9 +133,12 @@ impl Worker<'_> {
                         from,
                         "partition assigned"
                     );
-                    match gap {
-                        Some(gap) => self.note_gap(place, &gap),
-                        None => self.open.begins(&place, from),
+                    if gap.is_none() || self.line.accepts_gaps() {
+                        self.open.begins(&place, from);
+                        self.begin_loading(&place)?;
+                    }
+                    if let Some(gap) = gap {
+                        self.note_gap(place, &gap);
                     }
                 }
                 Event::Revoked(place) => {
@@ -148,6 +159,7 @@ impl Worker<'_> {
                         fetched.clear();
                         self.abort()?;
                     }
+                    self.leave_held(&place)?;
                 }
                 Event::MadeAnew(topic) => {
                     fetched.clear();

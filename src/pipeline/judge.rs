@@ -10,7 +10,7 @@ use super::refusal::Misplaced;
 use super::subject::{self, Named};
 use crate::cache::View;
 use crate::consent::{
-    Batch, Cleared, Grounds, Identities, Judged, Matcher, Question, Reason, judge as decide,
+    Batch, Cleared, Deadlines, Grounds, Identities, Judged, Matcher, Question, Reason, judge as decide,
 };
 use crate::policy::rules::{Needs, Route, Rules};
 use crate::policy::when::Seen;
@@ -80,6 +80,7 @@ impl Read<'_, '_> {
 struct Asked {
     subject: Option<Result<Option<Timestamp>, Unresolved>>,
     seen: Option<Seen>,
+    deadlines: Deadlines,
 }
 
 /// Why it is not known what a record's subjects permit.
@@ -161,6 +162,30 @@ impl<'r> Judge<'r> {
         Ok(())
     }
 
+    /// Judges a record for one route again: who it names is looked up anew, and `deadlines` have begun.
+    ///
+    /// # Errors
+    /// As [`Judge::record`].
+    pub fn again<'batch, 'm>(
+        &mut self,
+        batch: &'batch Batch,
+        view: &View<'_>,
+        read: &Result<Read<'_, 'm>, Reason>,
+        index: usize,
+        deadlines: Deadlines,
+    ) -> Result<Outcome<'batch, 'm>, Misplaced> {
+        let rules = self.rules;
+        self.identities.clear();
+        match (read, rules.routes.get(index)) {
+            (Err(reason), _) => Ok(Outcome::Quarantined(*reason)),
+            (Ok(read), Some(route)) => {
+                let mut asked = Asked { deadlines, ..Asked::default() };
+                self.route(batch, view, read, index, route, &mut asked)
+            }
+            (Ok(_), None) => Ok(Outcome::Dropped(Reason::NoConsent)),
+        }
+    }
+
     /// Reads a record: what is checked of it as a whole, and whom it names.
     ///
     /// # Errors
@@ -228,7 +253,8 @@ impl<'r> Judge<'r> {
             return Ok(Outcome::Dropped(Reason::NoConsent));
         };
         let (terms, identities) = (&self.rules.terms, &self.identities);
-        let question = Question::Consent { matcher, words, terms, occurred_at, identities };
+        let deadlines = asked.deadlines;
+        let question = Question::Consent { matcher, words, terms, occurred_at, deadlines, identities };
         Ok(self.clear(decide(batch, read, question), route))
     }
 

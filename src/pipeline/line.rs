@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use thiserror::Error;
 
 use super::calls::{Call, Calls};
+use super::hold_topics::HoldTopics;
 use super::refusal::Refusals;
 use super::settings::{Delivery, LineLimits, LineSettings, PipelineSettings, Start};
 use crate::kafka::client;
@@ -21,11 +22,11 @@ use crate::kafka::writer::{WriteError, Writer, WriterSettings};
 use crate::policy::rules::Rules;
 use crate::sink::kafka::Target;
 use crate::source::Barrier;
-use crate::telemetry::{Cause, Health, Metric, Tally, Totals};
+use crate::telemetry::{Cause, Health, HeldNow, Metric, Tally, Totals};
 use crate::time::{Clock, Timestamp};
 
 /// What a broker takes unless a topic says otherwise (`message.max.bytes`).
-const DEFAULT_MAX_BYTES: usize = 1_048_588;
+pub(super) const DEFAULT_MAX_BYTES: usize = 1_048_588;
 /// How long a record waits at most for others of its batch: half the commit interval where that is shorter.
 const LONGEST_LINGER: Duration = Duration::from_millis(50);
 
@@ -45,6 +46,9 @@ pub enum LineError {
     /// The source topics have not as many partitions as the consent topic, and must have.
     #[error("{0}: {1}")]
     Uneven(String, String),
+    /// A topic that records wait in would lose them.
+    #[error("{0}: {1}")]
+    Unsuitable(String, String),
     /// A topic cannot be asked about.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -86,6 +90,8 @@ pub struct Line {
     sources: BTreeMap<String, usize>,
     /// One a route, then the quarantine.
     targets: RwLock<Arc<[Target]>>,
+    holds: HoldTopics,
+    held: HeldNow,
     counts: Counts,
     calls: Calls,
     refusals: Refusals,
@@ -144,7 +150,10 @@ impl Line {
                 .map_err(TopicError::from)?;
         }
         let pipeline = parts.settings.rules.name.clone();
+        let routes: Vec<&str> = parts.rules.routes.iter().map(|route| route.name.as_str()).collect();
         let line = Self {
+            holds: HoldTopics::build(&parts, &admin)?,
+            held: HeldNow::new(&pipeline, &routes, parts.line.workers),
             counts: Counts::new(&pipeline),
             calls: Calls::new(parts.line.workers),
             refusals: Refusals::default(),
@@ -177,13 +186,15 @@ impl Line {
             }
         }
         *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets.into();
+        self.holds.learn_limits(&admin);
         Ok(())
     }
 
     /// Makes a worker's producer.
     pub fn open_writer(&self, worker: usize, cautious: bool) -> Result<Writer, WriteError> {
-        let smallest =
-            self.targets().iter().map(|target| target.max_bytes).min().unwrap_or(DEFAULT_MAX_BYTES);
+        let targets = self.targets();
+        let sinks = targets.iter().map(|target| target.max_bytes);
+        let smallest = sinks.chain(self.holds.smallest()).min().unwrap_or(DEFAULT_MAX_BYTES);
         let id = format!("consentry/{}/{}/{worker}", self.parts.instance, self.name());
         let settings = WriterSettings {
             timeout: self.transaction_timeout(),
@@ -199,6 +210,11 @@ impl Line {
     /// The sink of each route, then the quarantine, as they are known now.
     pub fn targets(&self) -> Arc<[Target]> {
         Arc::clone(&self.targets.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The topics in which records wait.
+    pub(super) const fn holds(&self) -> &HoldTopics {
+        &self.holds
     }
 
     /// How many partitions a source topic had when the line was built.
@@ -304,6 +320,11 @@ impl Line {
 
 /// What is counted beside the four ends.
 impl Line {
+    /// A worker tells what waits at each route.
+    pub(super) fn held(&self, worker: usize, standing: Vec<(usize, Option<Timestamp>)>) {
+        self.held.tell(worker, standing);
+    }
+
     /// A commit took so long; the oldest of its records is from then.
     pub(super) fn committed(&self, took: Duration, oldest_ms: Option<i64>) {
         self.counts.commit.record(took.as_secs_f64());

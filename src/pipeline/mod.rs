@@ -19,8 +19,11 @@ mod calls;
 mod commit;
 mod end;
 mod fetch;
+mod hold;
+mod hold_topics;
 pub mod judge;
 pub mod line;
+mod load;
 mod open;
 pub mod refusal;
 pub mod settings;
@@ -34,17 +37,18 @@ use std::time::Duration;
 use rdkafka::consumer::BaseConsumer;
 
 use crate::consent::Batch;
-use crate::kafka::member::{self, Member, Place};
-use crate::kafka::writer::{Fault, WriteError, Writer};
+use crate::hold::Id;
+use crate::kafka::member::{self, Member, Place, Reading};
+use crate::kafka::writer::Writer;
 use crate::sink::kafka::Target;
 use crate::telemetry::Tally;
 use crate::time::Instant;
 use batch::Fetched;
 pub use end::End;
+use hold::Held;
 use judge::Judge;
 use line::Line;
 use open::{Open, Origin};
-use refusal::Undone;
 use write::GROUP;
 
 /// How long a worker waits in one go before it looks whether it is to stop.
@@ -64,6 +68,8 @@ pub struct Worker<'l> {
     purposes: Vec<(u64, String)>,
     tally: Tally,
     open: Open,
+    /// What waits, where the pipeline holds.
+    held: Option<Held>,
     /// Partitions that are ours but stand still because records of theirs are gone.
     gaps: BTreeSet<Place>,
     /// Records that a sink has refused as too large, until the commit that sets them aside.
@@ -86,7 +92,9 @@ impl<'l> Worker<'l> {
         let settings = line.settings();
         let queued_kib = line.limits().in_flight_bytes / 2048;
         let writer = line.open_writer(number, false)?;
-        let consumer = member::join(line.cluster(), &settings.group, line.accepts_gaps(), queued_kib)?;
+        let held = settings.hold.as_ref().map(|_| Held::new(line.barrier().listen()));
+        let reading = Reading { accept_gap: line.accepts_gaps(), waits: held.is_some(), queued_kib };
+        let consumer = member::join(line.cluster(), &settings.group, reading)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         rdkafka::consumer::Consumer::subscribe(&consumer, &topics)?;
         let routes = line.rules().routes.len();
@@ -97,6 +105,7 @@ impl<'l> Worker<'l> {
             purposes: vec![(0, String::new()); routes],
             tally: Tally::new(routes),
             open: Open::default(),
+            held,
             gaps: BTreeSet::new(),
             oversized: HashSet::new(),
             cautious: false,
@@ -124,8 +133,9 @@ impl<'l> Worker<'l> {
             }
             let mut fetched = Fetched::default();
             self.fetch(&consumer, &mut fetched)?;
-            if !fetched.is_empty() {
-                self.decide(&consumer, &mut judge, fetched)?;
+            let due = self.due();
+            if !fetched.is_empty() || !due.is_empty() {
+                self.decide(&consumer, &mut judge, fetched, &due)?;
             } else if self.is_due() {
                 self.commit()?;
             } else {
@@ -135,12 +145,13 @@ impl<'l> Worker<'l> {
         self.commit().map(drop)
     }
 
-    /// Waits until the cache is fresh enough for a batch, then judges and writes it.
+    /// Waits until the cache is fresh enough for a batch, then judges and writes it: first what has waited.
     fn decide<'c>(
         &mut self,
         consumer: &'c BaseConsumer<Member>,
         judge: &mut Judge<'_>,
         mut fetched: Fetched<'c>,
+        due: &[Id],
     ) -> Result<(), End> {
         let line = self.line;
         let barrier = line.barrier();
@@ -153,7 +164,7 @@ impl<'l> Worker<'l> {
             if !line.refusals().is_empty() {
                 return self.abort();
             }
-            if fetched.is_empty() {
+            if fetched.is_empty() && due.is_empty() {
                 return self.read_on(consumer);
             }
             if let Some(view) = claim.wait(PATIENCE) {
@@ -177,23 +188,11 @@ impl<'l> Worker<'l> {
         drop(claim);
         let batch = Batch::open(line.now());
         self.targets = line.targets();
-        let written = self.writer.begin().map_err(Undone::from).and_then(|()| {
+        let written = self.release(judge, &batch, &view, due).and_then(|()| {
             fetched.groups(GROUP).try_for_each(|group| self.group(judge, &batch, &view, group))
         });
         drop(view);
         self.read_on(consumer)?;
         written.or_else(|undone| self.undo(undone))
-    }
-
-    /// After a failed write: aborts or replaces the producer, and reads again what was not committed.
-    fn recover(&mut self, error: WriteError) -> Result<(), End> {
-        let fault = self.learn_sizes(&error)?.unwrap_or_else(|| self.fault_of(&error));
-        tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, ?fault, "going back");
-        self.pause_after_failures(&error);
-        match fault {
-            Fault::Fenced => Err(End::Fenced),
-            Fault::Abort | Fault::Again => self.abort(),
-            Fault::Replace => self.replace(),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker has done since its last commit, and where that began.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::error::KafkaResult;
@@ -31,6 +32,8 @@ struct Progress {
     passed: Option<i64>,
     /// Where the group stands, while the partition is ours.
     stands: Option<i64>,
+    /// What waited of it was written to since the last commit.
+    is_touched: bool,
 }
 
 /// Everything since the last commit.
@@ -40,6 +43,9 @@ pub struct Open {
     last: usize,
     /// Records judged.
     pub read: u64,
+    /// Written beside the offsets that are to be committed, where these may be the ones that stand already: so
+    /// that it can be told whether they were.
+    mark: Option<String>,
     /// What was written, in the order of the numbers it is reported by.
     pub origins: Vec<Origin>,
     /// The earliest Kafka timestamp judged, in milliseconds.
@@ -53,11 +59,32 @@ impl Open {
         if !self.progress.get(self.last).is_some_and(is) {
             self.last = self.progress.iter().position(is).unwrap_or_else(|| {
                 let place = (topic.to_owned(), partition);
-                self.progress.push(Progress { place, first: None, next: None, passed: None, stands: None });
+                self.progress.push(Progress {
+                    place,
+                    first: None,
+                    next: None,
+                    passed: None,
+                    stands: None,
+                    is_touched: false,
+                });
                 self.progress.len() - 1
             });
         }
         self.last
+    }
+
+    /// The place with this index.
+    pub fn at(&self, index: usize) -> Option<&Place> {
+        self.progress.get(index).map(|progress| &progress.place)
+    }
+
+    /// What waited of a place is written to in what is to be committed. So is where the group stands in it, for
+    /// whoever has lost the place may not commit that.
+    pub fn touch(&mut self, place: usize) {
+        if let Some(progress) = self.progress.get_mut(place) {
+            progress.is_touched = true;
+            self.mark.get_or_insert_with(|| format!("{:016x}", RandomState::new().build_hasher().finish()));
+        }
     }
 
     /// A partition is ours, from this offset on.
@@ -104,19 +131,27 @@ impl Open {
         }
     }
 
-    /// Whether anything of this place was fetched since the last commit.
+    /// Whether anything of this place was fetched, or touched, since the last commit.
     pub fn has(&self, place: &Place) -> bool {
-        self.progress.iter().any(|progress| progress.place == *place && progress.first.is_some())
+        let begun = |progress: &Progress| progress.first.is_some() || progress.is_touched;
+        self.progress.iter().any(|progress| progress.place == *place && begun(progress))
     }
 
-    /// Whether anything was judged since the last commit.
+    /// Whether nothing was judged or touched since the last commit.
     pub const fn is_empty(&self) -> bool {
-        self.read == 0
+        self.read == 0 && self.mark.is_none()
     }
 
     /// The offsets to commit.
     pub fn offsets(&self) -> KafkaResult<TopicPartitionList> {
-        self.list(|progress| progress.next)
+        let list = self.list(Progress::commits)?;
+        if let Some(mark) = &self.mark {
+            let places: Vec<Place> = list.to_topic_map().into_keys().collect();
+            for (topic, partition) in &places {
+                list.find_partition(topic, *partition).into_iter().for_each(|mut one| one.set_metadata(mark));
+            }
+        }
+        Ok(list)
     }
 
     /// Where the group stands in what is ours.
@@ -139,18 +174,19 @@ impl Open {
         Ok(list)
     }
 
-    /// The places judged since the last commit.
+    /// The places judged or touched since the last commit.
     pub fn judged_places(&self) -> Vec<Place> {
-        let judged = self.progress.iter().filter(|progress| progress.next.is_some());
+        let judged = self.progress.iter().filter(|progress| progress.commits().is_some());
         judged.map(|progress| progress.place.clone()).collect()
     }
 
     /// Whether the group's committed offsets are exactly what was to be committed.
-    pub fn is_what_stands(&self, committed: &BTreeMap<Place, i64>) -> bool {
-        self.progress
-            .iter()
-            .filter_map(|progress| Some((&progress.place, progress.next?)))
-            .all(|(place, next)| committed.get(place) == Some(&next))
+    pub fn is_what_stands(&self, committed: &BTreeMap<Place, (i64, String)>) -> bool {
+        let is_marked = |own: &str| self.mark.as_deref().is_none_or(|mark| mark == own);
+        let mut all = self.progress.iter().filter_map(|own| Some((&own.place, own.commits()?)));
+        all.all(|(place, next)| {
+            committed.get(place).is_some_and(|(offset, own)| *offset == next && is_marked(own))
+        })
     }
 
     /// What was judged is committed: that is where the group stands now.
@@ -182,7 +218,9 @@ impl Open {
         for progress in &mut self.progress {
             progress.first = None;
             progress.next = None;
+            progress.is_touched = false;
         }
+        self.mark = None;
         self.read = 0;
         self.origins.clear();
         self.oldest_ms = None;
@@ -195,7 +233,15 @@ impl Open {
             progress.next = None;
             progress.passed = None;
             progress.stands = None;
+            progress.is_touched = false;
         }
+    }
+}
+
+impl Progress {
+    /// The offset to commit: one past the last judged; where the place is only touched, where the group stands.
+    fn commits(&self) -> Option<i64> {
+        self.next.or(self.stands.filter(|_| self.is_touched))
     }
 }
 
@@ -222,8 +268,9 @@ mod tests {
         let firsts = BTreeMap::from([(a.clone(), Offset::Offset(7)), (b.clone(), Offset::Offset(3))]);
         assert_eq!(offsets(&open.firsts().unwrap()), firsts);
         assert_eq!((open.read, open.oldest_ms, open.has(&b)), (2, Some(40), true));
-        assert!(open.is_what_stands(&BTreeMap::from([(a.clone(), 9)])));
-        assert!(!open.is_what_stands(&BTreeMap::from([(a, 7)])));
+        let stands = |at: i64| BTreeMap::from([(a.clone(), (at, String::new()))]);
+        assert!(open.is_what_stands(&stands(9)));
+        assert!(!open.is_what_stands(&stands(7)));
         open.drop_place(&b);
         assert!(!open.has(&b));
         open.undone();
@@ -255,6 +302,32 @@ mod tests {
         open.drop_place(&a);
         open.begins(&a, 3);
         assert!(open.fetched("a", 0, 3), "somebody else had it meanwhile");
+    }
+
+    #[test]
+    fn what_is_only_touched_commits_where_the_group_stands() {
+        let mut open = Open::default();
+        let (a, b) = (("a".to_owned(), 0), ("b".to_owned(), 0));
+        open.begins(&a, 7);
+        open.begins(&b, 3);
+        let (own, other) = (open.place("a", 0), open.place("b", 0));
+        open.touch(own);
+        assert!(!open.is_empty() && open.has(&a) && !open.has(&b));
+        let list = open.offsets().unwrap();
+        let mark = list.find_partition("a", 0).unwrap().metadata().to_owned();
+        assert_eq!((offsets(&list), mark.len()), (BTreeMap::from([(a.clone(), Offset::Offset(7))]), 16));
+        let stands = |mark: &str| BTreeMap::from([(a.clone(), (7, mark.to_owned()))]);
+        assert!(open.is_what_stands(&stands(&mark)) && !open.is_what_stands(&stands("")));
+        open.fetched("b", 0, 3);
+        open.judged(other, 3, None);
+        open.committed();
+        assert_eq!(offsets(&open.standing().unwrap())[&b], Offset::Offset(4));
+        open.touch(own);
+        let next = open.offsets().unwrap();
+        assert_ne!(next.find_partition("a", 0).unwrap().metadata(), mark, "another one for each commit");
+        assert_eq!(next.count(), 1);
+        open.drop_place(&a);
+        assert_eq!(open.offsets().unwrap().count(), 0);
     }
 
     #[test]

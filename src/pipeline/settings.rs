@@ -18,8 +18,18 @@ pub struct PipelineSettings {
     pub start: Start,
     /// Where records go that cannot be decided or delivered.
     pub quarantine: TopicSettings,
+    /// What the names of the topics begin with in which records wait: `HOLD.SOURCE`. `None`: nothing waits.
+    pub hold: Option<String>,
     /// The sink of each route, in the order of `rules.routes`.
     pub sinks: Vec<TopicSettings>,
+}
+
+impl PipelineSettings {
+    /// Each source topic, and the topic in which its records wait; none where nothing waits.
+    pub fn holds(&self) -> impl Iterator<Item = (&str, String)> {
+        let hold = self.hold.as_ref();
+        self.topics.iter().filter_map(move |source| Some((source.as_str(), format!("{}.{source}", hold?))))
+    }
 }
 
 /// Where a group without offsets begins.
@@ -68,6 +78,8 @@ pub struct LineLimits {
     pub batch_records: usize,
     /// Bytes in a batch. Default 8 MiB.
     pub batch_bytes: usize,
+    /// Bytes of held records that a worker keeps in memory; above, it takes nothing new in. Default 256 MiB.
+    pub held_bytes: usize,
     /// Bytes that wait in the producer and the consumer of a worker. Default 64 MiB.
     pub in_flight_bytes: usize,
 }

@@ -10,6 +10,7 @@ use super::open::Origin;
 use super::refusal::Undone;
 use crate::cache::View;
 use crate::consent::{Batch, Cleared, End, Grounds, Reason};
+use crate::hold::Id;
 use crate::kafka::writer::WriteError;
 use crate::policy::rules::Needs;
 use crate::record::Record;
@@ -29,6 +30,8 @@ impl Worker<'_> {
         view: &View<'_>,
         messages: &[(BorrowedMessage<'_>, bool)],
     ) -> Result<(), Undone> {
+        // A batch of which nothing is forwarded is committed too.
+        self.writer.begin()?;
         let records: SmallVec<[_; GROUP]> = messages.iter().map(batch::record).collect();
         let read: SmallVec<[_; GROUP]> = records
             .iter()
@@ -54,14 +57,22 @@ impl Worker<'_> {
     ) -> Result<(), Undone> {
         let place = self.open.place(record.topic, record.partition);
         let mut notes: Vec<Note> = Vec::new();
+        let mut waits: SmallVec<[usize; 4]> = SmallVec::new();
         let mut written = Ok(());
-        let each = |route, outcome: Outcome<'_, '_>, consent_offset| {
-            if written.is_ok() {
+        let holds = self.held.is_some();
+        let each = |route, outcome: Outcome<'_, '_>, consent_offset| match outcome {
+            Outcome::Held { .. } if holds => waits.push(route),
+            outcome if written.is_ok() => {
                 written = self.end(route, place, record, outcome, consent_offset, &mut notes);
             }
+            _after_a_failure => {}
         };
         judge.decide(batch, view, read, each).map_err(Undone::Refused)?;
         written?;
+        for route in waits {
+            let id = Id { place, offset: record.offset, route };
+            self.hold_back(judge, batch, view, (record, read), id, &mut notes)?;
+        }
         if !notes.is_empty() {
             self.set_aside(place, record, &notes)?;
         }
@@ -69,8 +80,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Writes and counts what became of a record at one route.
-    fn end(
+    /// Writes and counts what became of a record at one route. Where nothing can wait, what would is dropped.
+    pub(super) fn end(
         &mut self,
         route: usize,
         place: usize,
@@ -81,8 +92,7 @@ impl Worker<'_> {
     ) -> Result<(), WriteError> {
         let ended = match outcome {
             Outcome::NotRouted => None,
-            Outcome::Dropped(reason) => Some((End::Dropped, reason)),
-            Outcome::Held { reason, .. } => Some((End::Held, reason)),
+            Outcome::Dropped(reason) | Outcome::Held { reason, .. } => Some((End::Dropped, reason)),
             Outcome::Quarantined(reason) => Some((End::Quarantined, reason)),
             Outcome::Forwarded { cleared, reason } => {
                 Some(self.forward(route, place, record, &cleared, reason, consent_offset)?)
@@ -140,7 +150,7 @@ impl Worker<'_> {
         }
     }
 
-    fn note(&self, notes: &mut Vec<Note>, route: usize, reason: Reason) {
+    pub(super) fn note(&self, notes: &mut Vec<Note>, route: usize, reason: Reason) {
         let name = self.line.rules().routes.get(route).map_or("", |route| route.name.as_str());
         match notes.iter_mut().find(|note| note.reason == reason) {
             Some(note) => note.routes = format!("{},{name}", note.routes),
@@ -148,7 +158,12 @@ impl Worker<'_> {
         }
     }
 
-    fn set_aside(&mut self, place: usize, record: &Record<'_>, notes: &[Note]) -> Result<(), WriteError> {
+    pub(super) fn set_aside(
+        &mut self,
+        place: usize,
+        record: &Record<'_>,
+        notes: &[Note],
+    ) -> Result<(), WriteError> {
         let Some(mut target) = self.targets.last().cloned() else { return Ok(()) };
         let origin = Origin { place, offset: record.offset, sink: self.line.rules().routes.len() };
         if self.oversized.contains(&origin) {

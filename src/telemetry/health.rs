@@ -45,6 +45,8 @@ pub enum Cause {
     EventMisplaced(String),
     /// Records of this pipeline's topics are gone.
     Gap(String, usize),
+    /// So much waits at this worker of this pipeline that nothing new is taken in.
+    HoldFull(String, usize),
     /// This worker of this pipeline is not running.
     Worker(String, usize),
     /// The process is stopping.
@@ -70,6 +72,7 @@ impl Cause {
             Self::SourceUnreachable(..) => "source_unreachable",
             Self::EventMisplaced(_) => "event_misplaced",
             Self::Gap(..) => "gap",
+            Self::HoldFull(..) => "hold_full",
             Self::Worker(..) => "worker",
             Self::Draining => "draining",
         }
@@ -81,6 +84,7 @@ impl Cause {
             Self::SourceUnreachable(pipeline, _)
             | Self::EventMisplaced(pipeline)
             | Self::Gap(pipeline, _)
+            | Self::HoldFull(pipeline, _)
             | Self::Worker(pipeline, _) => Some(pipeline),
             Self::Starting
             | Self::ConsentLoading

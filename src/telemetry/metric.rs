@@ -14,6 +14,12 @@ pub enum Metric {
     Records,
     /// Records taken in.
     Read,
+    /// Records that wait no longer, by what they waited for.
+    Released,
+    /// Records that wait.
+    HeldNow,
+    /// Since when the oldest record waits.
+    HeldOldest,
     /// Batches committed.
     Batches,
     /// Transactions ended.
@@ -99,6 +105,9 @@ impl Metric {
     pub const ALL: &'static [Self] = &[
         Self::Records,
         Self::Read,
+        Self::Released,
+        Self::HeldNow,
+        Self::HeldOldest,
         Self::Batches,
         Self::Transactions,
         Self::Commit,
@@ -170,7 +179,30 @@ impl Metric {
             Self::WorkerRestarts => {
                 counter("consentry_worker_restarts_total", PIPELINE, "Workers started anew after a fault")
             }
+            Self::Released | Self::HeldNow | Self::HeldOldest => self.hold_spec(),
             _ => self.consent_spec(),
+        }
+    }
+
+    /// The lines that tell what waits.
+    const fn hold_spec(self) -> Spec {
+        match self {
+            Self::Released => counter(
+                "consentry_released_total",
+                &["pipeline", "route", "reason"],
+                "Held records that wait no longer, by what they waited for; where they ended is in consentry_records_total",
+            ),
+            Self::HeldNow => {
+                gauge("consentry_held_now", &["pipeline", "route"], "Records that wait, committed ones")
+            }
+            _ => Spec {
+                unit: Unit::Seconds,
+                ..gauge(
+                    "consentry_held_oldest_timestamp_seconds",
+                    &["pipeline", "route"],
+                    "Since when the oldest record waits, in seconds since the epoch; 0: none does",
+                )
+            },
         }
     }
 

@@ -7,6 +7,7 @@
 mod cells;
 pub mod exporter;
 pub mod health;
+pub mod held;
 pub mod logs;
 pub mod metric;
 pub mod tally;
@@ -15,6 +16,7 @@ pub mod totals;
 pub use cells::Outcome;
 pub use exporter::{Exporter, install};
 pub use health::{Cause, Health};
+pub use held::HeldNow;
 pub use metric::Metric;
 pub use tally::{Mismatch, Tally};
 pub use totals::{PipelineTotals, RouteTotals, Totals};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use metrics::Counter;
 use serde::{Serialize, Serializer};
 
-use crate::consent::End;
+use crate::consent::{End, Reason};
 
 use super::cells::{Outcome, outcomes};
 use super::metric::Metric;
@@ -26,6 +26,9 @@ pub struct Totals {
 struct Route {
     name: String,
     cells: Vec<Cell>,
+    released: AtomicU64,
+    /// By the reason that was waited for.
+    released_metric: Vec<Counter>,
 }
 
 struct Cell {
@@ -52,6 +55,8 @@ pub struct RouteTotals {
     pub route: String,
     /// How many records ended how; only what is not 0, `not_routed` first.
     pub counts: Vec<(Outcome, u64)>,
+    /// Records that waited and do no longer.
+    pub released: u64,
 }
 
 impl Totals {
@@ -66,11 +71,21 @@ impl Totals {
             Cell { outcome, count: AtomicU64::new(0), metric }
         };
         let cells = |route: &str| outcomes().map(|outcome| cell(route, outcome)).collect();
+        let released = |route: &str, reason: &Reason| match reason.ends().contains(&End::Held) {
+            true => Metric::Released.counter(&[pipeline, route, reason.word()]),
+            false => Counter::noop(),
+        };
+        let route = |name: &String| Route {
+            name: name.clone(),
+            cells: cells(name),
+            released: AtomicU64::new(0),
+            released_metric: Reason::ALL.iter().map(|reason| released(name, reason)).collect(),
+        };
         Self {
             pipeline: pipeline.to_owned(),
             read: AtomicU64::new(0),
             read_metric: Metric::Read.counter(&[pipeline]),
-            routes: routes.iter().map(|name| Route { name: name.clone(), cells: cells(name) }).collect(),
+            routes: routes.iter().map(route).collect(),
         }
     }
 
@@ -78,6 +93,13 @@ impl Totals {
     pub(super) fn read(&self, count: u64) {
         self.read.fetch_add(count, Ordering::Relaxed);
         self.read_metric.increment(count);
+    }
+
+    /// Adds a record that waited at a route for this reason and does no longer.
+    pub(super) fn released(&self, route: usize, reason: Reason) {
+        let Some(route) = self.routes.get(route) else { return };
+        route.released.fetch_add(1, Ordering::Relaxed);
+        route.released_metric.get(reason as usize).into_iter().for_each(|metric| metric.increment(1));
     }
 
     /// Adds to one cell of one route.
@@ -98,6 +120,7 @@ impl Totals {
         let route = |route: &Route| RouteTotals {
             route: route.name.clone(),
             counts: route.cells.iter().filter_map(count).collect(),
+            released: route.released.load(Ordering::Relaxed),
         };
         PipelineTotals {
             pipeline: self.pipeline.clone(),
@@ -120,13 +143,13 @@ impl RouteTotals {
         self.counts.iter().filter(here).map(|(_, count)| count).sum()
     }
 
-    /// All records accounted for.
+    /// All ends that records have come to: those that were released have come to two.
     pub fn counted(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 }
 
-/// `{"route":…,"forwarded":{reason:n},"dropped":{…},"held":{…},"quarantined":{…},"not_routed":n}`.
+/// `{"route":…,"forwarded":{reason:n},"dropped":{…},"held":{…},"quarantined":{…},"not_routed":n,"released":n}`.
 impl Serialize for RouteTotals {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -137,6 +160,7 @@ impl Serialize for RouteTotals {
             held: BTreeMap<&'a str, u64>,
             quarantined: BTreeMap<&'a str, u64>,
             not_routed: u64,
+            released: u64,
         }
         let because = |end: End| {
             let here = |(outcome, count): &(Outcome, u64)| match outcome {
@@ -152,6 +176,7 @@ impl Serialize for RouteTotals {
             held: because(End::Held),
             quarantined: because(End::Quarantined),
             not_routed: self.ended(None),
+            released: self.released,
         }
         .serialize(to)
     }
@@ -185,7 +210,7 @@ mod tests {
         assert_eq!((route.counted(), route.ended(Some(End::Dropped)), route.ended(None)), (2, 1, 0));
         assert_eq!(
             serde_json::to_string(&totals.snapshot().routes[0]).unwrap(),
-            r#"{"route":"a","forwarded":{},"dropped":{},"held":{},"quarantined":{"malformed":1},"not_routed":1}"#
+            r#"{"route":"a","forwarded":{},"dropped":{},"held":{},"quarantined":{"malformed":1},"not_routed":1,"released":0}"#
         );
     }
 }

@@ -23,6 +23,7 @@ mod fail_closed;
 mod fail_closed_consents;
 mod groups;
 mod harness;
+mod holds;
 mod hot;
 mod jars;
 mod kill;

@@ -252,7 +252,7 @@ mod tests {
             (Some((End::Dropped, Reason::Withdrawn)), 3),
             (Some((End::Quarantined, Reason::Malformed)), 2),
         ];
-        let route = |name: &str| RouteTotals { route: name.to_owned(), counts: counts.clone() };
+        let route = |name: &str| RouteTotals { route: name.to_owned(), counts: counts.clone(), released: 0 };
         Evidence {
             seconds: 5.04,
             sent: 10,

@@ -183,6 +183,10 @@ pub(super) struct Limits {
     pub batch_bytes: Option<Size>,
     /// Bytes that wait in a worker's consumer and producer. Default: 64MiB.
     pub in_flight_bytes: Option<Size>,
+    /// Bytes of held records that a worker keeps in memory, its index of them included; above, the pipeline
+    /// takes nothing new in until some are released. What a process takes over from another comes on top.
+    /// Default: 256MiB.
+    pub held_bytes: Option<Size>,
     /// Subjects in the cache, erased ones included; above, forwarding stops. Default: 100000000.
     #[schemars(range(min = 1))]
     pub max_subjects: Option<u64>,

@@ -29,7 +29,9 @@ pub(in crate::config) struct Pipeline {
     pub fields: Option<Vec<Field>>,
     /// What becomes of a leaf of the value that is at or under no labelled path. Default: `pass`.
     pub unlabelled: Option<Unlabelled>,
-    /// Where records wait; needed where a route holds.
+    /// Where records wait: what the names of the topics begin with, one a source (`HOLD.SOURCE`), compacted, as
+    /// sensitive as the source. They are made where they are missing, and widened with their source, whatever
+    /// `create` says. Needed where a route holds.
     pub hold: Option<Topic>,
     /// Where records go that cannot be decided or delivered; as sensitive as the source.
     /// Default: topic `NAME-quarantine`, not created.

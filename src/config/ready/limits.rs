@@ -42,6 +42,7 @@ pub(super) fn limits(
         max_depth: least("max_depth", count(raw.max_depth, 64)),
         batch_records: least("batch_records", count(raw.batch_records, 5000)),
         batch_bytes: least("batch_bytes", bytes(raw.batch_bytes, 8 << 20)),
+        held_bytes: least("held_bytes", bytes(raw.held_bytes, 256 << 20)),
         in_flight_bytes: least("in_flight_bytes", bytes(raw.in_flight_bytes, 64 << 20)),
     };
     least("max_routes", count(raw.max_routes, MAX_ROUTES));

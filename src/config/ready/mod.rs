@@ -106,37 +106,14 @@ pub(super) fn ready(
     follower.snapshot = snapshot::snapshot(written, spot, (given, name), found);
     let problems = &mut *found.problems;
     limits::routes(raw.limits.as_ref(), root, &pipelines, problems);
-    let hold = |pipeline: &'_ raw::Pipeline| pipeline.hold.as_ref().and_then(|hold| hold.topic.clone());
-    let holds: Vec<_> = raw.pipelines.iter().flatten().map(hold).collect();
-    let holds: Vec<_> = holds.iter().map(Option::as_deref).collect();
-    topics::check(&pipelines, &holds, &follower.topic, root, problems);
+    topics::check(&pipelines, &follower.topic, root, problems);
     let kept = raw.policy.as_ref().and_then(|policy| policy.pseudonym_key.as_ref());
     let asked = secret::Asked { given, file: name, used: secret::first_use(&pipelines, root) };
     policy.pseudonym_key =
         secret::pseudonym_key(kept, root.key("policy").key("pseudonym_key"), &asked, found);
     let policy_hash = hash::policy_hash(&policy, &pipelines);
-    warn_of_holds(&pipelines, root, &mut found.warnings);
     let warnings = std::mem::take(&mut found.warnings);
     Ready { instance, admin, cluster, follower, cache, policy, policy_hash, pipelines, line, warnings }
-}
-
-/// Holding can be explained but not run yet: whoever checks a file must learn that before it is started.
-fn warn_of_holds(pipelines: &[PipelineSettings], root: Spot<'_>, warnings: &mut Problems) {
-    for (number, pipeline) in pipelines.iter().enumerate() {
-        for (route, settings) in pipeline.rules.routes.iter().enumerate() {
-            let hold = settings.hold;
-            if hold.pending || hold.contact_window || hold.unknown {
-                let spot = root.key("pipelines").item(number).key("routes").item(route).key("hold");
-                let help =
-                    "take `hold` out to drop these records instead; `consentry explain` shows them as held";
-                warnings.add(
-                    spot.key_at(),
-                    "`hold` is not available in `consentry run` yet, which refuses it",
-                    help,
-                );
-            }
-        }
-    }
 }
 
 fn version(version: Option<u64>, root: Spot<'_>, problems: &mut Problems) {

@@ -65,6 +65,7 @@ fn pipeline(raw: &raw::Pipeline, spot: Spot<'_>, words: &Words, problems: &mut P
             None | Some(raw::Start::Earliest) => Start::Earliest,
             Some(raw::Start::Latest) => Start::Latest,
         },
+        hold: raw.hold.as_ref().and_then(|hold| hold.topic.clone()),
         quarantine: quarantine(raw, &name, spot.key("quarantine"), problems),
         sinks,
         rules: RulesSettings {

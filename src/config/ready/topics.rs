@@ -11,14 +11,8 @@ use super::names;
 use crate::pipeline::settings::PipelineSettings;
 
 /// Checks every topic that is written to against every topic that is read, and the kinds of topics that
-/// are written to against each other. `holds` has the hold topic of each pipeline.
-pub(super) fn check(
-    pipelines: &[PipelineSettings],
-    holds: &[Option<&str>],
-    consent: &str,
-    root: Spot<'_>,
-    problems: &mut Problems,
-) {
+/// are written to against each other.
+pub(super) fn check(pipelines: &[PipelineSettings], consent: &str, root: Spot<'_>, problems: &mut Problems) {
     let list = root.key("pipelines");
     loops(pipelines, list, problems);
     for (index, pipeline) in pipelines.iter().enumerate() {
@@ -38,11 +32,7 @@ pub(super) fn check(
         }
         undecided(pipelines, list, ("quarantine", &pipeline.quarantine.name), quarantine, problems);
         let hold = spot.key("hold").key("topic");
-        for source in &pipeline.topics {
-            let Some(topic) = holds.get(index).copied().flatten().map(|hold| format!("{hold}.{source}"))
-            else {
-                continue;
-            };
+        for (_, topic) in pipeline.holds() {
             if topic.len() > names::MAX_TOPIC {
                 let help = "records wait in `HOLD.SOURCE`; take a shorter `hold` topic";
                 problems.add(hold.at(), format!("`{topic}` is too long for a topic's name"), help);

@@ -1,0 +1,113 @@
+//! The topics in which a pipeline's records wait: one a source topic, partition by partition.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use super::line::{LineError, Parts};
+use crate::kafka::inspect::hold_faults;
+use crate::kafka::topics::{self, ASK_WITHIN, TopicError, Topics};
+use crate::sink::kafka::Target;
+
+/// What a hold topic adds to a record: its coordinates, the route, deadlines, and Kafka's own framing.
+const FRAME_BYTES: usize = 64 << 10;
+
+/// The hold topics of a pipeline, by source topic; none where it does not hold.
+#[derive(Debug, Default)]
+pub struct HoldTopics(RwLock<BTreeMap<String, Target>>);
+
+impl HoldTopics {
+    /// Looks at the hold topics, and makes those that are missing.
+    ///
+    /// # Errors
+    /// One has more partitions than its source, or is not compacted: what waits there could be lost.
+    pub fn build(parts: &Parts, admin: &Topics) -> Result<Self, LineError> {
+        let mut all = BTreeMap::new();
+        for (source, topic) in parts.settings.holds() {
+            // The hold topic is asked first: it is widened after its source.
+            let found = match topics::partitions(admin.client(), &topic, ASK_WITHIN) {
+                Ok(count) => Some(count),
+                Err(TopicError::Missing(_)) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let wanted = topics::partitions(admin.client(), source, ASK_WITHIN)?;
+            let max_bytes =
+                (parts.line.limits.max_record_bytes + FRAME_BYTES).max(super::line::DEFAULT_MAX_BYTES);
+            match found {
+                None => {
+                    tracing::info!(topic, partitions = wanted, "making a hold topic");
+                    admin.create_with(&topic, wanted, &settings(&max_bytes.to_string()))?;
+                }
+                Some(count) => {
+                    let config = if parts.asks_limits { Some(admin.config(&topic)?) } else { None };
+                    let cleanup = config.as_ref().and_then(|config| config.get("cleanup.policy"));
+                    let cleanup = config.as_ref().map(|_| cleanup.map_or("", String::as_str));
+                    if let Some(fault) = hold_faults(&topic, (count, wanted), cleanup).into_iter().next() {
+                        return Err(LineError::Unsuitable(fault.message, fault.help));
+                    }
+                    if count < wanted {
+                        admin.widen(&topic, wanted)?;
+                    }
+                }
+            }
+            all.insert(source.to_owned(), Target { topic, partitions: wanted, max_bytes });
+        }
+        let topics = Self(RwLock::new(all));
+        if parts.asks_limits {
+            topics.learn_limits(admin);
+        }
+        Ok(topics)
+    }
+
+    /// Asks how large a record each takes. Where that may not be asked, what was known stands.
+    pub fn learn_limits(&self, admin: &Topics) {
+        for target in self.write().values_mut() {
+            let config = admin.config(&target.topic);
+            let max = config.ok().and_then(|config| config.get("max.message.bytes")?.parse().ok());
+            target.max_bytes = max.unwrap_or(target.max_bytes);
+        }
+    }
+
+    /// The largest batch that the least of them takes.
+    pub fn smallest(&self) -> Option<usize> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().map(|target| target.max_bytes).min()
+    }
+
+    /// The hold topic of a source topic.
+    pub fn of(&self, source: &str) -> Option<Target> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+    }
+
+    /// Gives the hold topic of a source topic a partition with this number, as its source has.
+    pub fn reach(
+        &self,
+        admin: impl FnOnce() -> Result<Topics, TopicError>,
+        source: &str,
+        partition: i32,
+    ) -> Result<(), TopicError> {
+        let Some(target) = self.of(source) else { return Ok(()) };
+        let needed = usize::try_from(partition).unwrap_or(0) + 1;
+        if target.partitions >= needed {
+            return Ok(());
+        }
+        let admin = admin()?;
+        let wanted = topics::partitions(admin.client(), source, ASK_WITHIN)?.max(needed);
+        tracing::info!(topic = target.topic, partitions = wanted, "the source has more partitions: widening");
+        admin.widen(&target.topic, wanted)?;
+        self.write().entry(source.to_owned()).and_modify(|target| target.partitions = wanted);
+        Ok(())
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Target>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a hold topic is made: what was released is gone within a day.
+fn settings(max_bytes: &str) -> [(&str, &str); 4] {
+    [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "3600000"),
+        ("max.compaction.lag.ms", "86400000"),
+        ("max.message.bytes", max_bytes),
+    ]
+}

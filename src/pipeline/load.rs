@@ -1,0 +1,159 @@
+//! Loading what waits in a partition that is now ours, before anything new of it is fetched.
+//!
+//! Whoever had the partition before committed its source offset in each transaction that touched its hold
+//! partition. The committed offset was asked for, and stable, when the partition was assigned: so everything that
+//! could still be committed by another stands below the high watermark that is asked for now.
+
+use std::sync::Arc;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use smallvec::SmallVec;
+
+use super::hold::Held;
+use super::{End, Worker};
+use crate::cache::SubjectId;
+use crate::consent::{Deadlines, Reason};
+use crate::hold::{Holding, Id, Waiting};
+use crate::kafka::member::{Member, Place};
+use crate::kafka::replay::{Replay, Replayed};
+use crate::kafka::topics::Topics;
+use crate::pipeline::line::{Line, LineError};
+use crate::time::Timestamp;
+use crate::wire::held;
+
+/// Messages that are read in one go while others wait.
+const STEP: usize = 2_000;
+
+impl Worker<'_> {
+    /// A partition is ours: what waits in it is to be loaded.
+    pub(super) fn begin_loading(&mut self, place: &Place) -> Result<(), End> {
+        let line = self.line;
+        let (Some(held), Some(target)) = (&mut self.held, line.holds().of(&place.0)) else { return Ok(()) };
+        let connect = || Topics::connect(line.cluster());
+        line.holds().reach(connect, &place.0, place.1).map_err(LineError::from)?;
+        let index = self.open.place(&place.0, place.1);
+        forget(held, index);
+        if !held.replays.contains_key(&target.topic) {
+            held.replays.insert(target.topic.clone(), Replay::new(line.cluster(), &target.topic)?);
+        }
+        if let Some(replay) = held.replays.get_mut(&target.topic) {
+            replay.leave(place.1)?;
+            replay.begin(place.1)?;
+        }
+        held.loading.insert(place.clone(), index);
+        Ok(())
+    }
+
+    /// A partition is somebody else's: what waits in it is theirs to look after. What was begun is undone already.
+    pub(super) fn leave_held(&mut self, place: &Place) -> Result<(), End> {
+        let index = self.open.place(&place.0, place.1);
+        let target = self.line.holds().of(&place.0);
+        let (Some(held), Some(target)) = (&mut self.held, target) else { return Ok(()) };
+        forget(held, index);
+        held.loading.remove(place);
+        if let Some(replay) = held.replays.get_mut(&target.topic) {
+            replay.leave(place.1)?;
+        }
+        self.tell_held();
+        Ok(())
+    }
+
+    /// Loads a little more; what is loaded is read on.
+    pub(super) fn load(&mut self, consumer: &BaseConsumer<Member>) -> Result<(), End> {
+        let line = self.line;
+        let Some(held) = self.held.as_mut().filter(|held| !held.loading.is_empty()) else { return Ok(()) };
+        let mut loaded: Vec<Place> = Vec::new();
+        let Held { holding, replays, loading, .. } = held;
+        for source in &line.settings().topics {
+            let Some(target) = line.holds().of(source) else { continue };
+            let Some(replay) = replays.get_mut(&target.topic) else { continue };
+            replay.read(STEP, |partition, read| {
+                let place = (source.clone(), partition);
+                let Some(index) = loading.get(&place) else { return };
+                match read {
+                    Replayed::End => loaded.push(place),
+                    Replayed::Message(key, value) => apply(line, holding, (&place, *index), key, value),
+                }
+            })?;
+        }
+        for place in &loaded {
+            loading.remove(place);
+            tracing::info!(
+                pipeline = line.name(),
+                worker = self.number,
+                topic = place.0,
+                partition = place.1,
+                "held records loaded"
+            );
+        }
+        if !loaded.is_empty() {
+            self.tell_held();
+            self.resume(consumer, &loaded)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches of these again, but of those that stand behind a gap.
+    fn resume(&self, consumer: &BaseConsumer<Member>, places: &[Place]) -> Result<(), End> {
+        let ours = consumer.assignment()?;
+        let mut going = TopicPartitionList::new();
+        for place in places.iter().filter(|place| !self.gaps.contains(*place)) {
+            if ours.find_partition(&place.0, place.1).is_some() {
+                going.add_partition(&place.0, place.1);
+            }
+        }
+        Ok(consumer.resume(&going)?)
+    }
+
+    /// Whether what waits there is being loaded.
+    pub(super) fn is_loading(&self, place: &Place) -> bool {
+        self.held.as_ref().is_some_and(|held| held.loading.contains_key(place))
+    }
+
+    /// Whether anything is being loaded.
+    pub(super) fn is_loading_any(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.loading.is_empty())
+    }
+}
+
+fn forget(held: &mut Held, index: usize) {
+    let Held { holding, listener, .. } = held;
+    holding.drop_place(index, |subject| listener.unwatch(subject));
+}
+
+/// Applies a message of a hold topic.
+fn apply(
+    line: &Line,
+    holding: &mut Holding<SubjectId>,
+    (place, index): (&Place, usize),
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+) {
+    let own = key.and_then(held::read_key).filter(|own| own.0 == place.0 && own.1 == place.1);
+    let route = own.and_then(|own| line.rules().routes.iter().position(|route| route.name == own.3));
+    let (Some(own), Some(route)) = (own, route) else {
+        // It stays where it is: a route that comes back finds it, and nothing is lost.
+        if value.is_some() {
+            tracing::warn!(
+                pipeline = line.name(),
+                topic = place.0,
+                partition = place.1,
+                route = own.map(|own| own.3),
+                "something waits here for no route of this configuration; it is left alone"
+            );
+        }
+        return;
+    };
+    let id = Id { place: index, offset: own.2, route };
+    let Some(value) = value else { return holding.unload(id) };
+    let kept = held::decode(value, own);
+    let (reason, deadlines, held_at) = match &kept {
+        Ok(kept) => (kept.reason, kept.deadlines, kept.held_at()),
+        // It is quarantined when it is decided.
+        Err(_) => (Reason::NoConsent, Deadlines::default(), Timestamp(0)),
+    };
+    let until = Timestamp(i64::MAX);
+    let subjects = SmallVec::new();
+    holding.load(id, Waiting { subjects, reason, until, deadlines, held_at, body: Arc::from(value) });
+}
