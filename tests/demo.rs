@@ -26,6 +26,10 @@ fn everything_adds_up_and_nothing_is_forwarded_against_a_withdrawal() {
     assert_eq!(withdrawal["leaked"], 0);
     assert!(withdrawal["subject_events_after"].as_u64() > Some(0), "{withdrawal}");
     assert!(withdrawal["effective_ms"].as_f64() >= Some(0.0), "{withdrawal}");
+    let opt_in = &summary["double_opt_in"];
+    assert!(opt_in["waited"].as_u64() > Some(0) && opt_in["released"] == opt_in["waited"], "{opt_in}");
+    assert_eq!(opt_in["released_before_confirmation"], 0);
+    assert!(opt_in["released_ms"].as_f64() < Some(1000.0), "{opt_in}");
     plain(&told);
 }
 
@@ -36,10 +40,11 @@ fn adds_up(summary: &Value) {
     assert!(read > 0 && !routes.is_empty(), "{summary}");
     for route in routes {
         let ends = ["forwarded", "dropped", "held", "quarantined", "not_routed"];
-        assert_eq!(ends.iter().map(|end| sum(&route[end])).sum::<u64>(), read, "{route}");
+        let released = route["released"].as_u64().unwrap();
+        assert_eq!(ends.iter().map(|end| sum(&route[end])).sum::<u64>(), read + released, "{route}");
         assert_eq!(sum(&route["forwarded"]), route["in_sink"].as_u64().unwrap(), "{route}");
     }
-    for end in ["forwarded", "dropped", "quarantined", "not_routed"] {
+    for end in ["forwarded", "dropped", "held", "quarantined", "not_routed"] {
         assert!(routes.iter().any(|route| sum(&route[end]) > 0), "nothing was {end}: {summary}");
     }
     assert!(summary["quarantine"].as_u64() > Some(0), "{summary}");

@@ -10,6 +10,7 @@ mod events;
 mod experiment;
 mod generator;
 mod observer;
+mod opt_in;
 mod people;
 mod stage;
 mod summary;
@@ -139,10 +140,12 @@ fn make_topics(broker: &Broker, ready: &Ready, pipeline: &PipelineSettings) -> R
     broker.create(&ready.follower.topic, CONSENT_PARTITIONS)?;
     pipeline.topics.iter().try_for_each(|topic| broker.create(topic, EVENT_PARTITIONS))?;
     let kinds = pipeline.rules.routes.iter().map(|route| match route.require {
+        RequireSettings::Grants(_) if route.hold.pending => OutletKind::Waits,
         RequireSettings::Grants(_) => OutletKind::Asks,
         RequireSettings::Nothing(_) => OutletKind::Exempt,
     });
     let sinks = pipeline.sinks.iter().zip(kinds).map(|(sink, kind)| (sink.name.clone(), kind));
+    pipeline.holds().try_for_each(|(_, hold)| broker.create(&hold, EVENT_PARTITIONS))?;
     let aside = (pipeline.quarantine.name.clone(), OutletKind::Quarantine);
     let outlets: Vec<Outlet> = sinks.chain([aside]).map(|(topic, kind)| Outlet { topic, kind }).collect();
     outlets.iter().try_for_each(|outlet| broker.create(&outlet.topic, EVENT_PARTITIONS))?;

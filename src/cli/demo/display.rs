@@ -91,8 +91,9 @@ impl Display {
 }
 
 fn ends(route: &RouteTotals) -> [String; 4] {
-    [Some(End::Forwarded), Some(End::Dropped), Some(End::Quarantined), None]
-        .map(|end| grouped(route.ended(end)))
+    let waiting = route.ended(Some(End::Held)).saturating_sub(route.released);
+    let ended = |end| grouped(route.ended(Some(end)));
+    [ended(End::Forwarded), ended(End::Dropped), grouped(waiting), ended(End::Quarantined)]
 }
 
 /// The reason for which most is dropped, cut to what a narrow terminal has left.
@@ -112,14 +113,14 @@ fn mostly(route: &RouteTotals) -> String {
 
 fn table(frame: &Frame<'_>) -> String {
     let mut text = format!(
-        "{:<12} {:>9} {:>8} {:>11} {:>10}  mostly dropped as\n",
-        "route", "forwarded", "dropped", "quarantined", "not routed"
+        "{:<12} {:>9} {:>8} {:>8} {:>11}  mostly dropped as\n",
+        "route", "forwarded", "dropped", "waiting", "quarantined"
     );
     for route in &frame.totals.routes {
-        let [forwarded, dropped, quarantined, not_routed] = ends(route);
+        let [forwarded, dropped, waiting, quarantined] = ends(route);
         let (name, mostly) = (&route.route, mostly(route));
         text.push_str(&format!(
-            "{name:<12} {forwarded:>9} {dropped:>8} {quarantined:>11} {not_routed:>10}  {mostly}\n"
+            "{name:<12} {forwarded:>9} {dropped:>8} {waiting:>8} {quarantined:>11}  {mostly}\n"
         ));
     }
     text + &withdrawal(frame)

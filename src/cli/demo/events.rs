@@ -29,6 +29,14 @@ pub fn sound(person: &Person, rng: &mut Rng, now: Timestamp) -> Vec<u8> {
     whole(person, rng, now).to_string().into_bytes()
 }
 
+/// A well-formed event that concerns the newsletter.
+pub fn abandoned_cart(person: &Person, rng: &mut Rng, now: Timestamp) -> Vec<u8> {
+    let user = json!({"id": person.id, "email": person.email, "country": person.country});
+    let event =
+        json!({"type": "cart_abandoned", "occurred_at": now.to_string(), "user": user, "items": items(rng)});
+    event.to_string().into_bytes()
+}
+
 fn whole(person: &Person, rng: &mut Rng, at: Timestamp) -> Value {
     let user =
         json!({"id": person.id, "email": person.email, "country": person.country, "phone": person.phone});

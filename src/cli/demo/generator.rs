@@ -18,6 +18,7 @@ use crate::time::{Clock, Instant};
 
 use super::events;
 use super::experiment::Experiment;
+use super::opt_in::OptIn;
 use super::people::{Message, Person};
 
 /// People in the demonstration.
@@ -28,6 +29,12 @@ pub const WATCHED_RATE: u32 = 25;
 pub const NUMBER: &str = "demo-event";
 /// The header on the events of the person who is watched.
 pub const WATCHED: &str = "demo-watched";
+/// Events a second of the person whose events wait.
+pub const WAITING_RATE: u32 = 10;
+/// The header on the events of the person whose events wait.
+pub const WAITING: &str = "demo-waiting";
+/// Whoever takes everything back, and whoever confirms; all others come after them.
+const OTHERS: usize = 2;
 
 /// Between two consent changes.
 const CHANGE_EVERY: Duration = Duration::from_millis(100);
@@ -43,6 +50,8 @@ pub struct Desk {
     pub stop: AtomicBool,
     /// The watched person is to withdraw.
     pub withdraw: AtomicBool,
+    /// The person whose events wait is to confirm.
+    pub confirm: AtomicBool,
     /// Events acknowledged by the broker.
     pub events: AtomicU64,
     /// Consent messages acknowledged by the broker.
@@ -51,6 +60,8 @@ pub struct Desk {
     pub failed: AtomicU64,
     /// The person who is watched.
     pub experiment: Experiment,
+    /// The person whose events wait.
+    pub opt_in: OptIn,
 }
 
 /// Where to write, and how fast.
@@ -70,6 +81,7 @@ pub struct Order {
 const EVENT: usize = 0;
 const CONSENT: usize = 1;
 const WITHDRAWAL: usize = 2;
+const CONFIRMATION: usize = 3;
 
 /// Counts acknowledgements.
 struct Receipts(Arc<Desk>);
@@ -86,8 +98,10 @@ impl ProducerContext for Receipts {
             (Ok(_), _) => &self.0.consents,
         };
         counted.fetch_add(1, Ordering::SeqCst);
-        if result.is_ok() && what == WITHDRAWAL {
-            self.0.experiment.acknowledge();
+        match what {
+            WITHDRAWAL if result.is_ok() => self.0.experiment.acknowledge(),
+            CONFIRMATION if result.is_ok() => self.0.opt_in.acknowledge(),
+            _others_are_only_counted => {}
         }
     }
 }
@@ -140,17 +154,21 @@ impl Generator {
 
     fn run(&mut self) -> Result<()> {
         let began = Instant::now();
-        let (mut others, mut watched, mut changes) = (0, 0, 0);
-        let mut asked = false;
+        let (mut others, mut watched, mut waiting, mut changes) = (0, 0, 0, 0);
+        let (mut asked, mut confirmed) = (false, false);
         while !self.desk.stop.load(Ordering::SeqCst) {
             let passed = began.elapsed();
-            while others < due(self.order.rate.saturating_sub(WATCHED_RATE), passed) {
+            while others < due(self.order.rate.saturating_sub(WATCHED_RATE + WAITING_RATE), passed) {
                 self.someone_acts()?;
                 others += 1;
             }
             while watched < due(WATCHED_RATE, passed) {
                 self.watched_acts()?;
                 watched += 1;
+            }
+            while waiting < due(WAITING_RATE, passed) {
+                self.waiting_acts()?;
+                waiting += 1;
             }
             if changes < passed.as_millis() / CHANGE_EVERY.as_millis() {
                 self.someone_changes()?;
@@ -160,16 +178,20 @@ impl Generator {
                 asked = true;
                 self.watched_withdraws()?;
             }
+            if !confirmed && self.desk.confirm.load(Ordering::SeqCst) {
+                confirmed = true;
+                self.waiting_confirms()?;
+            }
             self.producer.poll(TICK);
         }
         self.producer.flush(FLUSH_WITHIN).context("the embedded broker does not acknowledge")
     }
 
     fn someone_acts(&mut self) -> Result<()> {
-        let Some(person) = self.people.get(self.rng.usize(1..PEOPLE)) else { return Ok(()) };
+        let Some(person) = self.people.get(self.rng.usize(OTHERS..PEOPLE)) else { return Ok(()) };
         let value = events::event(person, &mut self.rng, self.clock.now());
         let (key, ip) = (person.id.clone(), person.ip.clone());
-        self.send(&key, &ip, &value, false)
+        self.send(&key, &ip, &value, None)
     }
 
     fn watched_acts(&mut self) -> Result<()> {
@@ -177,12 +199,20 @@ impl Generator {
         let value = events::sound(person, &mut self.rng, self.clock.now());
         let (key, ip) = (person.id.clone(), person.ip.clone());
         self.desk.experiment.sends(self.number);
-        self.send(&key, &ip, &value, true)
+        self.send(&key, &ip, &value, Some(WATCHED))
+    }
+
+    fn waiting_acts(&mut self) -> Result<()> {
+        let Some(person) = self.people.get(1) else { return Ok(()) };
+        let value = events::abandoned_cart(person, &mut self.rng, self.clock.now());
+        let (key, ip) = (person.id.clone(), person.ip.clone());
+        self.desk.opt_in.sends(self.number);
+        self.send(&key, &ip, &value, Some(WAITING))
     }
 
     fn someone_changes(&mut self) -> Result<()> {
         let now = self.clock.now();
-        let chosen = self.rng.usize(1..PEOPLE);
+        let chosen = self.rng.usize(OTHERS..PEOPLE);
         let Some(person) = self.people.get_mut(chosen) else { return Ok(()) };
         let message = person.change(&mut self.rng, now);
         self.say(&message, CONSENT)
@@ -195,6 +225,14 @@ impl Generator {
         self.say(&message, WITHDRAWAL)
     }
 
+    fn waiting_confirms(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        let Some(person) = self.people.get_mut(1) else { return Ok(()) };
+        let message = person.confirm(now);
+        self.desk.opt_in.confirms();
+        self.say(&message, CONFIRMATION)
+    }
+
     fn say(&self, message: &Message, what: usize) -> Result<()> {
         let record = BaseRecord::with_opaque_to(&self.order.consents, what).key(message.key.as_str());
         self.produce(match &message.value {
@@ -203,13 +241,13 @@ impl Generator {
         })
     }
 
-    fn send(&mut self, key: &str, ip: &str, value: &[u8], watched: bool) -> Result<()> {
+    fn send(&mut self, key: &str, ip: &str, value: &[u8], mark: Option<&str>) -> Result<()> {
         let number = self.number.to_string();
         let headers = OwnedHeaders::new()
             .insert(Header { key: NUMBER, value: Some(&number) })
             .insert(Header { key: "x-client-ip", value: Some(ip) });
         let headers =
-            if watched { headers.insert(Header { key: WATCHED, value: Some("1") }) } else { headers };
+            mark.into_iter().fold(headers, |headers, key| headers.insert(Header { key, value: Some("1") }));
         self.number += 1;
         let record = BaseRecord::with_opaque_to(&self.order.events, EVENT).key(key).payload(value);
         self.produce(record.headers(headers))

@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::broker::PROPERTIES;
 
-use super::generator::{Desk, NUMBER, WATCHED};
+use super::generator::{Desk, NUMBER, WAITING, WATCHED};
 
 /// The longest wait for a record.
 const TICK: Duration = Duration::from_millis(50);
@@ -36,6 +36,8 @@ pub struct Outlet {
 pub enum OutletKind {
     /// What a route that asks for consent forwards.
     Asks,
+    /// The same, of a route at which records wait.
+    Waits,
     /// What a route that asks for none forwards.
     Exempt,
     /// What is set aside.
@@ -130,8 +132,11 @@ impl Reader {
             found.note(number);
         }
         match self.outlets.get(at).map(|outlet| outlet.kind) {
-            Some(OutletKind::Asks) if watched(message) => self.desk.experiment.came_out(number, true),
-            Some(OutletKind::Exempt) if watched(message) => self.desk.experiment.came_out(number, false),
+            Some(OutletKind::Waits) if has(message, WAITING) => self.desk.opt_in.came_out(number),
+            Some(OutletKind::Asks | OutletKind::Waits) if has(message, WATCHED) => {
+                self.desk.experiment.came_out(number, true)
+            }
+            Some(OutletKind::Exempt) if has(message, WATCHED) => self.desk.experiment.came_out(number, false),
             _ => {}
         }
     }
@@ -158,8 +163,8 @@ fn number(message: &BorrowedMessage<'_>) -> Option<u64> {
     std::str::from_utf8(header.value?).ok()?.parse().ok()
 }
 
-fn watched(message: &BorrowedMessage<'_>) -> bool {
-    message.headers().is_some_and(|headers| headers.iter().any(|header| header.key == WATCHED))
+fn has(message: &BorrowedMessage<'_>, mark: &str) -> bool {
+    message.headers().is_some_and(|headers| headers.iter().any(|header| header.key == mark))
 }
 
 fn lock(found: &Mutex<Vec<Found>>) -> MutexGuard<'_, Vec<Found>> {

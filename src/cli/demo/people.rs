@@ -86,7 +86,8 @@ pub struct Message {
 }
 
 impl Person {
-    /// Person number `number` of the demonstration, who says something typical. Number 0 permits all.
+    /// Person number `number` of the demonstration, who says something typical. Number 0 permits all; number 1
+    /// has asked for the newsletter and not confirmed.
     pub fn new(number: usize, rng: &mut Rng, now: Timestamp) -> Self {
         let name = NAMES.get(number % NAMES.len()).copied().unwrap_or("ann");
         let country = COUNTRIES.get(rng.usize(..COUNTRIES.len())).copied().unwrap_or("NL");
@@ -96,7 +97,11 @@ impl Person {
             phone: format!("+3165550{number:04}"),
             country,
             ip: format!("203.0.113.{}", number % 254 + 1),
-            said: if number == 0 { Said::State(open(now, 30)) } else { typical(rng, now) },
+            said: match number {
+                0 => Said::State(open(now, 30)),
+                1 => Said::State(halfway(now)),
+                _others => typical(rng, now),
+            },
             version: 1,
         }
     }
@@ -115,6 +120,16 @@ impl Person {
             (Said::State(state), 5..7) => Said::State(state.confirm(now)),
             (Said::Gibberish | Said::Nothing | Said::State(_), 7) => Said::State(halfway(now)),
             (Said::Gibberish | Said::Nothing | Said::State(_), _) => Said::State(open(now, 0)),
+        };
+        self.version += 1;
+        self.message(now)
+    }
+
+    /// Takes the second step of every opt-in that lacks it.
+    pub fn confirm(&mut self, now: Timestamp) -> Message {
+        self.said = match std::mem::replace(&mut self.said, Said::Nothing) {
+            Said::State(state) => Said::State(state.confirm(now)),
+            other @ (Said::Nothing | Said::Gibberish) => other,
         };
         self.version += 1;
         self.message(now)

@@ -25,6 +25,8 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 const SETTLE_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks at the numbers.
 const LOOK: Duration = Duration::from_millis(20);
+/// When the person whose events wait confirms, where there is no earlier third.
+const CONFIRM_AFTER: Duration = Duration::from_secs(3);
 /// When the watched person withdraws, where there is no earlier half-time.
 const WITHDRAW_AFTER: Duration = Duration::from_secs(5);
 
@@ -90,7 +92,9 @@ impl Stage<'_> {
         let began = Instant::now();
         let withdraw_after =
             if self.args.keep { WITHDRAW_AFTER } else { WITHDRAW_AFTER.min(self.args.length / 2) };
-        let mut asked = false;
+        let confirm_after =
+            if self.args.keep { CONFIRM_AFTER } else { CONFIRM_AFTER.min(self.args.length / 3) };
+        let (mut asked, mut confirmed) = (false, false);
         while !self.over() && (self.args.keep || began.elapsed() < self.args.length) {
             let passed = began.elapsed();
             if !asked && passed >= withdraw_after {
@@ -99,6 +103,12 @@ impl Stage<'_> {
                     "One person, who sends {WATCHED_RATE} events a second, withdraws everything."
                 ));
                 self.desk.withdraw.store(true, Ordering::SeqCst);
+            }
+            if !confirmed && passed >= confirm_after {
+                confirmed = true;
+                display
+                    .say("Another person, who asked for the newsletter and for whom events wait, confirms.");
+                self.desk.confirm.store(true, Ordering::SeqCst);
             }
             let experiment = &self.desk.experiment;
             display.show(&Frame {
@@ -141,6 +151,7 @@ impl Stage<'_> {
             in_quarantine,
             duplicates,
             withdrawal: self.desk.experiment.findings(),
+            opt_in: self.desk.opt_in.released(),
         }))
     }
 
@@ -149,6 +160,8 @@ impl Stage<'_> {
         let totals = self.totals();
         let found = self.observer.events();
         let out = totals.routes.iter().map(|route| route.ended(Some(End::Forwarded)));
-        totals.read >= sent && out.zip(found).all(|(forwarded, found)| found >= forwarded)
+        let opt_in = self.desk.opt_in.released();
+        let waits = opt_in.confirmed && opt_in.released < opt_in.waited;
+        !waits && totals.read >= sent && out.zip(found).all(|(forwarded, found)| found >= forwarded)
     }
 }

@@ -7,6 +7,7 @@ use crate::telemetry::{Outcome, PipelineTotals, RouteTotals};
 
 use super::experiment::Findings;
 use super::generator::WATCHED_RATE;
+use super::opt_in::Released;
 
 /// What was counted on all sides, once everything stood still.
 pub struct Evidence {
@@ -26,6 +27,8 @@ pub struct Evidence {
     pub duplicates: u64,
     /// The withdrawal.
     pub withdrawal: Findings,
+    /// The double opt-in.
+    pub opt_in: Released,
 }
 
 /// The document that `--output json` prints.
@@ -41,6 +44,7 @@ pub struct Summary {
     quarantine: u64,
     duplicates: u64,
     withdrawal: Withdrawal,
+    double_opt_in: DoubleOptIn,
     /// Whether everything is accounted for and found where it should be.
     pub balanced: bool,
     /// What is not, in words.
@@ -62,12 +66,20 @@ struct Withdrawal {
     last_forwarded_ms: Option<f64>,
 }
 
+#[derive(Clone, Copy, Debug, Serialize)]
+struct DoubleOptIn {
+    waited: u64,
+    released: u64,
+    released_before_confirmation: u64,
+    released_ms: Option<f64>,
+}
+
 impl Summary {
     /// Holds the evidence against itself.
     pub fn new(evidence: Evidence) -> Self {
         let faults = faults(&evidence);
         let in_sinks = evidence.in_sinks.iter().copied().chain(std::iter::repeat(0));
-        let withdrawal = evidence.withdrawal;
+        let (withdrawal, opt_in) = (evidence.withdrawal, evidence.opt_in);
         let ms = |duration: std::time::Duration| (duration.as_secs_f64() * 10_000.0).round() / 10.0;
         Self {
             mock: true,
@@ -91,6 +103,12 @@ impl Summary {
                 effective_ms: withdrawal.effective.map(ms),
                 last_forwarded_ms: withdrawal.last_forwarded.map(ms),
             },
+            double_opt_in: DoubleOptIn {
+                waited: opt_in.waited,
+                released: opt_in.released,
+                released_before_confirmation: opt_in.early,
+                released_ms: opt_in.took.map(ms),
+            },
             balanced: faults.is_empty(),
             faults,
         }
@@ -98,7 +116,7 @@ impl Summary {
 
     /// Whether the demonstration showed what it promises.
     pub const fn passed(&self) -> bool {
-        self.balanced && self.withdrawal.leaked == 0
+        self.balanced && self.withdrawal.leaked == 0 && self.double_opt_in.released_before_confirmation == 0
     }
 
     /// For people.
@@ -118,6 +136,7 @@ impl Summary {
             text.push_str(&format!("Written twice, as at least once may: {}\n", grouped(self.duplicates)));
         }
         text.push_str(&self.withdrawal.text());
+        text.push_str(&self.double_opt_in.text());
         text.push_str(&self.verdict());
         text
     }
@@ -126,8 +145,8 @@ impl Summary {
         if self.balanced {
             let holds = if self.duplicates == 0 { "exactly" } else { "all of" };
             return format!(
-                "\nIt balances: on every route, read = forwarded + dropped + held + quarantined + not \
-                 routed,\nand each sink holds {holds} the events that were counted as forwarded.\n"
+                "\nIt balances: on every route, read + released = forwarded + dropped + held + quarantined + \
+                 not routed,\nand each sink holds {holds} the events that were counted as forwarded.\n"
             );
         }
         self.faults
@@ -176,6 +195,26 @@ impl Withdrawal {
     }
 }
 
+impl DoubleOptIn {
+    fn text(self) -> String {
+        let mut text = format!(
+            "\nDouble opt-in: one person who had asked for the newsletter confirmed\n  \
+             {:>9}  events for them had waited until then\n  \
+             {:>9}  of those came out afterwards, and {} before{}\n",
+            grouped(self.waited),
+            grouped(self.released),
+            grouped(self.released_before_confirmation),
+            if self.released_before_confirmation == 0 { "" } else { ": A LEAK" },
+        );
+        if let Some(ms) = self.released_ms {
+            text.push_str(&format!(
+                "  {ms:>6} ms  from the acknowledgement until the last of them had come out\n"
+            ));
+        }
+        text
+    }
+}
+
 /// The order in which ends are told.
 fn order(outcome: Outcome) -> u8 {
     match outcome {
@@ -200,7 +239,7 @@ fn faults(evidence: &Evidence) -> Vec<String> {
     }
     for (at, route) in evidence.totals.routes.iter().enumerate() {
         let (counted, forwarded) = (route.counted(), route.ended(Some(End::Forwarded)));
-        if counted != read {
+        if counted != read + route.released {
             faults.push(format!("{}: {read} were read and {counted} are accounted for", route.route));
         }
         let found = evidence.in_sinks.get(at).copied().unwrap_or(0);
@@ -221,6 +260,11 @@ fn faults(evidence: &Evidence) -> Vec<String> {
     }
     if evidence.withdrawal.subject_events_after > 0 && evidence.withdrawal.effective.is_none() {
         faults.push("withdrawal: none of the events sent after it came out of the exempt route".to_owned());
+    }
+    let opt_in = &evidence.opt_in;
+    if opt_in.confirmed && opt_in.released < opt_in.waited {
+        let left = opt_in.waited - opt_in.released;
+        faults.push(format!("double opt-in: {left} events did not come out after the confirmation"));
     }
     faults
 }
@@ -271,6 +315,7 @@ mod tests {
                 effective: Some(Duration::from_micros(12_340)),
                 last_forwarded: None,
             },
+            opt_in: Released { waited: 4, released: 4, confirmed: true, ..Released::default() },
         }
     }
 
@@ -289,7 +334,8 @@ mod tests {
     #[test]
     fn whatever_is_missing_or_too_many_is_named() {
         type Wrong = (fn(&mut Evidence), &'static str);
-        let wrong: [Wrong; 7] = [
+        let wrong: [Wrong; 8] = [
+            (|e| e.opt_in.released = 3, "double opt-in: 1 events did not come out"),
             (|e| e.sent = 11, "11 events were sent and 10 read"),
             (
                 |e| (e.duplicates, e.in_sinks[1]) = (7, 3),
@@ -323,6 +369,14 @@ mod tests {
         let mut evidence = evidence();
         evidence.withdrawal.leaked = 1;
         assert!(!Summary::new(evidence).passed());
+    }
+
+    #[test]
+    fn what_comes_out_before_the_confirmation_does_not_pass() {
+        let mut evidence = evidence();
+        evidence.opt_in.early = 1;
+        let summary = Summary::new(evidence);
+        assert!(!summary.passed() && summary.text().contains("and 1 before: A LEAK"), "{}", summary.text());
     }
 
     #[test]
