@@ -219,6 +219,12 @@ impl<S: Copy + Ord> Holding<S> {
         }
     }
 
+    /// What is known of this record is void: it is about to be added anew.
+    pub fn forget(&mut self, id: Id, mut forget: impl FnMut(S)) {
+        let subjects = self.remove(id).map(|waiting| waiting.subjects);
+        subjects.into_iter().flatten().for_each(&mut forget);
+    }
+
     /// A place is somebody else's now. What was begun must have been undone before.
     pub fn drop_place(&mut self, place: usize, mut forget: impl FnMut(S)) {
         let (low, high) = ends(place, place);

@@ -95,6 +95,10 @@ impl Worker<'_> {
         id: Id,
         notes: &mut Vec<Note>,
     ) -> Result<(), Undone> {
+        if self.is_taken(record, id) {
+            let outcome = Outcome::Quarantined(Reason::Rejected);
+            return Ok(self.end(id.route, id.place, record, outcome, None, notes)?);
+        }
         let subjects: SmallVec<[SubjectId; 1]> =
             read.iter().flat_map(Read::named).map(|(subject, _)| *subject).collect();
         self.wait_for(&subjects);
@@ -120,6 +124,23 @@ impl Worker<'_> {
         };
         self.tally.add(id.route, Some(ended));
         Ok(())
+    }
+
+    /// Whether another record waits under this one's name: its topic was made anew since, and began at the first
+    /// offset again. The same record may wait already where it was delivered at least once: it is held anew.
+    fn is_taken(&mut self, record: &Record<'_>, id: Id) -> bool {
+        let Some(Held { holding, listener, .. }) = &mut self.held else { return false };
+        let Some(waiting) = holding.get(id) else { return false };
+        let route = self.line.rules().routes.get(id.route).map_or("", |route| route.name.as_str());
+        let older = held::decode(&waiting.body, (record.topic, record.partition, record.offset, route));
+        let is_same = older.is_ok_and(|older| {
+            let older = older.record();
+            (older.key, older.value, older.timestamp) == (record.key, record.value, record.timestamp)
+        });
+        if is_same {
+            holding.forget(id, |subject| listener.unwatch(subject));
+        }
+        !is_same
     }
 
     /// Decides again about what is due, and writes what becomes of it.

@@ -234,3 +234,38 @@ fn a_thousand_confirm_at_once() {
     balances(&proxy);
     proxy.stop();
 }
+
+/// Whatever is promised of freshness and delivery, and wherever the cache is: what waits is released once its
+/// subject confirms, and started anew it is still there.
+#[test]
+fn however_it_is_configured() {
+    let Some(kafka) = kafka() else { return };
+    for (name, path, value) in [
+        ("hold-sharded", "/consent/cache", json!("sharded")),
+        ("hold-least", "/delivery", json!("at_least_once")),
+        ("hold-within", "/consent/freshness", json!({"within": "1s"})),
+    ] {
+        let mut waits = Letters::new(&kafka.address, name, 2);
+        let (parent, key) = path.rsplit_once('/').expect("a pointer");
+        waits.shop.config.pointer_mut(parent).expect("a mapping")[key] = value;
+        let shop = &waits.shop;
+        let people: Vec<String> = (0..20).map(|n| format!("p-{n}")).collect();
+        shop.consents(&people.iter().map(|id| asked(id)).collect::<Vec<_>>());
+        let events = (0..).zip(&people).map(|(n, id)| super::people::event_beside_consent(id, n));
+        shop.events(&events.collect::<Vec<_>>());
+        let proxy = Proxy::ready(&shop.config);
+        wait_held(&[&proxy], 20);
+        shop.consents(&people[..10].iter().map(|id| confirmed(id)).collect::<Vec<_>>());
+        wait_held(&[&proxy], 10);
+        balances(&proxy);
+        proxy.stop();
+        let proxy = Proxy::ready(&shop.config);
+        wait_held(&[&proxy], 10);
+        shop.consents(&people[10..].iter().map(|id| confirmed(id)).collect::<Vec<_>>());
+        wait_held(&[&proxy], 0);
+        balances(&proxy);
+        assert_eq!(numbers(&shop.forwarded()), (0..20).collect::<Vec<_>>(), "{name}");
+        assert_eq!(waits.waits(), [""; 0], "{name}");
+        proxy.stop();
+    }
+}

@@ -115,3 +115,28 @@ fn more_than_may_wait_is_not_taken_in() {
     balances(&proxy);
     proxy.stop();
 }
+
+/// A source that is made anew gives its offsets out again: no record takes the place of one that waits.
+#[test]
+fn one_whose_source_is_made_anew() {
+    let Some(kafka) = kafka() else { return };
+    let letters = Letters::new(&kafka.address, "hold-anew", 1);
+    let shop = &letters.shop;
+    shop.consents([&asked("p"), &asked("q")]);
+    shop.events(&[event("p", 0), event("p", 1)]);
+    let proxy = Proxy::ready(&shop.config);
+    wait_held(&[&proxy], 2);
+    shop.topics.delete(&shop.source);
+    shop.topics.create(&shop.source, 1, &[]);
+    let anew = [event("q", 10), event("q", 11), event("q", 12)];
+    Writer::new(&shop.address).all(&shop.source, &anew);
+    wait_held(&[&proxy], 3);
+    let aside = shop.quarantined();
+    assert_eq!(numbers(&aside), [10, 11]);
+    assert_eq!(aside[0].header("consentry.reason").as_deref(), Some("rejected"));
+    shop.consents([&confirmed("p"), &confirmed("q")]);
+    wait_held(&[&proxy], 0);
+    assert_eq!(numbers(&read_all(&shop.address, &shop.sink)), [0, 1, 12]);
+    balances(&proxy);
+    proxy.stop();
+}
