@@ -3,13 +3,13 @@
 //! One [`Worker`] is one OS thread, one member of the consumer group, one producer, one loop:
 //!
 //! ```text
-//! fetch a batch → wait for the barrier → judge (pure) → write → tally → commit
+//! fetch a batch, and what has waited → wait for the barrier → judge (pure) → write → tally → commit
 //! ```
 //!
 //! More cores are more workers, more machines are more processes of the same group; there is no other
 //! mechanism. What a worker has done since its last commit is `Open`: if anything goes wrong, or a partition
 //! goes to somebody else, all of it is aborted and the input is read again from where it began. Nothing is
-//! counted, and no offset moves, but by a commit.
+//! counted, and no offset moves, but by a commit. What waits is in `hold`.
 //!
 //! Where a dropped record's reason comes from: `judge` asks `consent::decide`; the reason it gives is what
 //! `tally` counts, what the header says and what `explain` prints.
