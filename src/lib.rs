@@ -14,8 +14,8 @@
 //! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: the barrier's trait |
 //! | 5 | [`kafka`]: clients, the group, transactions, topics |
 //! | 6 | [`sink`]: topics, and the quarantine |
-//! | 7 | [`follower`]: consent topic → cache, the barrier, when a snapshot is written and read · [`pipeline`]: **the line** |
-//! | 8 | [`admin`]: metrics, readiness, the status page |
+//! | 7 | [`follower`]: consent topic → cache, the barrier, when a snapshot is written and read · [`pipeline`]: **the line** · [`steward`]: one person's consent, read and changed on the topic |
+//! | 8 | [`admin`]: metrics, readiness, the status page; one person's consent, for who may |
 //! | 9 | [`config`]: as written → as each room wants it |
 //! | 10 | [`app`]: build, run, stop; explain · [`broker`]: the embedded one, for the demonstration |
 //! | 11 | [`cli`]: one file a command |
@@ -54,6 +54,7 @@ pub mod policy;
 pub mod record;
 pub mod sink;
 pub mod source;
+pub mod steward;
 pub mod telemetry;
 pub mod time;
 pub mod transform;

@@ -18,11 +18,12 @@ fn board(pipeline: &str) -> Board {
         exporter,
         totals: vec![Arc::new(Totals::new(pipeline, &["analytics".to_owned()]))],
         consent: Arc::new(|| ConsentFigures { subjects: 7, ..ConsentFigures::default() }),
+        office: Arc::default(),
     }
 }
 
 fn start(board: &Board) -> Admin {
-    serve(AdminSettings { listen: "127.0.0.1:0".parse().unwrap() }, board.clone()).unwrap()
+    serve(&AdminSettings::open("127.0.0.1:0".parse().unwrap()), board.clone()).unwrap()
 }
 
 /// The status line, the headers in lower case and the body.
@@ -108,7 +109,7 @@ fn other_paths_and_methods_are_refused() {
 fn a_port_in_use_names_the_remedy() {
     let board = board("admin-port");
     let first = start(&board);
-    let error = serve(AdminSettings { listen: first.address() }, board).unwrap_err();
+    let error = serve(&AdminSettings::open(first.address()), board).unwrap_err();
     assert!(matches!(error, Error::InUse(address) if address == first.address()));
     assert!(error.to_string().contains("write another port"), "{error}");
 }
@@ -121,6 +122,6 @@ fn a_stop_ends_open_connections_and_frees_the_port() {
     let mut idle = TcpStream::connect(address).unwrap();
     idle.write_all(b"GET /live HTTP/1.1\r\n").unwrap();
     admin.stop();
-    let again = serve(AdminSettings { listen: address }, board).unwrap();
+    let again = serve(&AdminSettings::open(address), board).unwrap();
     assert_eq!(ask(again.address(), "GET /live").0, "HTTP/1.1 200 OK");
 }

@@ -227,6 +227,35 @@ fn a_snapshot_is_kept_beside_the_configuration_under_a_key_of_its_own() {
 }
 
 #[test]
+fn what_is_about_persons_is_opened_by_secrets_that_are_kept_elsewhere() {
+    let ready = parse(GOOD).unwrap();
+    assert!(
+        ready.admin.token.is_none() && ready.admin.unsubscribe_key.is_none() && !ready.admin.about_persons
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let admin = "{listen: \"127.0.0.1:0\", token: {file: token}, unsubscribe_key: {file: key}}";
+    std::fs::write(&file, GOOD.replace("{listen: \"127.0.0.1:8080\"}", admin)).unwrap();
+    let load = |secrets| config::load(&file, Given { secrets, instance: None });
+    assert_eq!(load(Secrets::Read).unwrap_err().len(), 2, "closed without a word it would seem open");
+    assert!(load(Secrets::Skip).unwrap().admin.about_persons, "they may be kept elsewhere");
+
+    let secret = |name: &str, bytes: usize| {
+        std::fs::write(folder.path().join(name), "k".repeat(bytes) + "\n").unwrap()
+    };
+    secret("token", 15);
+    secret("key", 31);
+    let problems = load(Secrets::Read).unwrap_err().to_string();
+    assert!(problems.contains("the bearer token has 15 bytes"), "{problems}");
+    assert!(problems.contains("the unsubscribe key has 31 bytes"), "{problems}");
+    secret("token", 16);
+    secret("key", 32);
+    let admin = load(Secrets::Read).unwrap().admin;
+    assert!(admin.token.as_ref().is_some_and(|token| token.is("k".repeat(16).as_bytes())));
+    assert!(!format!("{admin:?}").contains("kkk") && !format!("{admin:?}").contains("107"));
+}
+
+#[test]
 fn a_property_that_is_a_secret_comes_from_where_it_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");

@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 12] = [
     &["telemetry", "source"],
     &["kafka", "registry"],
     &["sink"],
-    &["follower", "pipeline"],
+    &["follower", "pipeline", "steward"],
     &["admin"],
     &["config"],
     &["app", "broker"],
@@ -51,7 +51,7 @@ const VALUES: [&str; 3] = ["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::
 
 /// Crates that stay in their rooms.
 const KEPT: [(&str, &[&str]); 5] = [
-    ("rdkafka", &["kafka", "source", "sink", "follower", "broker", "pipeline", "app", "cli"]),
+    ("rdkafka", &["kafka", "source", "sink", "follower", "steward", "broker", "pipeline", "app", "cli"]),
     ("axum", &["admin"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

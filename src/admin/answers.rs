@@ -1,7 +1,9 @@
 //! The answers: one function a path.
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -10,10 +12,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use serde_json::{Value, json};
 
-use super::{Board, status};
+use super::settings::AdminSettings;
+use super::{Board, persons, status};
 
-const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const JSON: &str = "application/json";
 /// The version of the text format that Prometheus asks for.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -23,15 +26,18 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script
      connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Every path there is.
-pub(super) fn router(board: Board) -> Router {
+pub(super) fn router(settings: &AdminSettings, board: Board) -> Router {
+    let persons = persons::router(settings, Arc::clone(&board.office));
     Router::new()
         .route("/", only(get(page)))
         .route("/live", only(get(live)))
         .route("/ready", only(get(ready)))
         .route("/metrics", only(get(metrics)))
         .route("/api/v1/status", only(get(state)))
+        .route("/api/v1/applied/{partition}/{offset}", only(get(applied)))
         .fallback(nothing)
         .with_state(board)
+        .merge(persons)
 }
 
 /// Any other method gets 405.
@@ -67,13 +73,20 @@ async fn state(State(board): State<Board>) -> Response {
     typed(JSON, status::status(&board).to_string())
 }
 
+/// Whether what stands at an offset of the consent topic is in force here; null: another instance holds its partition.
+async fn applied(State(board): State<Board>, Path((partition, offset)): Path<(i32, i64)>) -> Response {
+    let office = board.office.get();
+    let applied = office.map_or(Some(false), |office| office.has_applied(partition, offset));
+    typed(JSON, json!({"instance": board.about.instance, "applied": applied}).to_string())
+}
+
 async fn nothing() -> Response {
     let body = "not found; there are / /live /ready /metrics /api/v1/status\n";
     (StatusCode::NOT_FOUND, typed(TEXT, body)).into_response()
 }
 
 /// A body of this type that is neither sniffed nor kept.
-fn typed(kind: &'static str, body: impl IntoResponse) -> Response {
+pub(super) fn typed(kind: &'static str, body: impl IntoResponse) -> Response {
     const SAFE: [(HeaderName, &str); 2] = [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")];
     (SAFE, [(CONTENT_TYPE, kind)], body).into_response()
 }

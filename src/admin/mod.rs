@@ -1,18 +1,23 @@
 //! What the process answers over HTTP: metrics, liveness, readiness, a page for people.
 //!
 //! It runs on a thread and a tokio runtime of its own, so that a scrape never waits for the line nor the
-//! line for a scrape. It only reads: nothing here changes what is forwarded, and nothing it shows names a
-//! person. Connections are bounded in number and in idle time, because they share file descriptors with
+//! line for a scrape. What is open to everybody only reads, changes nothing that is forwarded and names no
+//! person. What is about persons (`persons`) is there only where the configuration opens it, and writes to the
+//! consent topic: what is forwarded changes by way of that alone. Connections are bounded in number and in idle time, because they share file descriptors with
 //! the Kafka clients.
 
 pub mod settings;
 
 mod answers;
 mod limited;
+mod office;
+mod persons;
+mod problem;
 mod status;
+mod unsubscribe;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -21,6 +26,8 @@ use tokio::sync::oneshot;
 use crate::telemetry::{Exporter, Health, Totals};
 
 use settings::AdminSettings;
+
+pub use office::Office;
 
 /// How long a stop waits for answers that are under way.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -38,6 +45,8 @@ pub struct Board {
     pub totals: Vec<Arc<Totals>>,
     /// Reads the consent cache's figures.
     pub consent: Arc<dyn Fn() -> ConsentFigures + Send + Sync>,
+    /// What persons are served with, once it is there.
+    pub office: Arc<OnceLock<Office>>,
 }
 
 /// Which process this is.
@@ -97,7 +106,7 @@ pub struct Admin {
 ///
 /// # Errors
 /// An address that is taken or not this machine's; no thread.
-pub fn serve(settings: AdminSettings, board: Board) -> Result<Admin, Error> {
+pub fn serve(settings: &AdminSettings, board: Board) -> Result<Admin, Error> {
     let bind = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AddrInUse => Error::InUse(settings.listen),
         _ => Error::Bind(settings.listen, error),
@@ -107,9 +116,10 @@ pub fn serve(settings: AdminSettings, board: Board) -> Result<Admin, Error> {
     let address = listener.local_addr().map_err(Error::Thread)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
+    let router = answers::router(settings, board);
     let (stop, stopped) = oneshot::channel();
     let turn = move || {
-        runtime.block_on(answer(listener, board, stopped));
+        runtime.block_on(answer(listener, router, stopped));
         runtime.shutdown_background();
     };
     let thread = Builder::new().name("admin".to_owned()).spawn(turn).map_err(Error::Thread)?;
@@ -118,7 +128,7 @@ pub fn serve(settings: AdminSettings, board: Board) -> Result<Admin, Error> {
 }
 
 /// Serves until `stopped`, then gives open answers a moment.
-async fn answer(listener: TcpListener, board: Board, stopped: oneshot::Receiver<()>) {
+async fn answer(listener: TcpListener, router: axum::Router, stopped: oneshot::Receiver<()>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => limited::Limited::new(listener),
         Err(error) => return tracing::error!(%error, "the admin listener cannot be used"),
@@ -129,7 +139,7 @@ async fn answer(listener: TcpListener, board: Board, stopped: oneshot::Receiver<
         let _ = stopped.await;
         let _ = closing.send(());
     };
-    let server = axum::serve(listener, answers::router(board)).with_graceful_shutdown(stop);
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop);
     let patience = async move {
         let _ = closed.await;
         tokio::time::sleep(STOP_WITHIN).await;

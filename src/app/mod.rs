@@ -10,13 +10,13 @@ mod supervise;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::admin::{self, About, Admin, Board, ConsentFigures};
+use crate::admin::{self, About, Admin, Board, ConsentFigures, Office};
 use crate::cache::{Cache, Caches};
 use crate::config::Ready;
 use crate::follower::{Follower, FollowerError};
@@ -24,6 +24,8 @@ use crate::pipeline::End;
 use crate::pipeline::line::{LineError, Parts};
 use crate::pipeline::settings::Delivery;
 use crate::policy::rules::{Rules, RulesError};
+use crate::steward::Steward;
+use crate::steward::settings::StewardSettings;
 use crate::telemetry::{self, Cause, Health, Metric, PipelineTotals, Totals};
 use crate::time::{Clock, Instant};
 
@@ -124,17 +126,26 @@ impl Proxy {
             },
             mock: options.embedded,
         };
+        let office: Arc<OnceLock<Office>> = Arc::default();
         let board = Board {
             about,
             health: health.clone(),
             exporter,
             totals: totals.clone(),
             consent: figures(Arc::clone(&caches)),
+            office: Arc::clone(&office),
         };
-        let admin = admin::serve(ready.admin, board)?;
+        let admin = admin::serve(&ready.admin, board)?;
         let checks_topic = !options.embedded;
         let follower =
             Follower::start(&ready.cluster, &ready.follower, caches, health.clone(), checks_topic)?;
+        office.get_or_init(|| Office {
+            instance: ready.instance.clone(),
+            steward: Steward::new(steward_settings(&ready)),
+            desk: follower.desk(),
+            rules: rules.clone(),
+            purposes: ready.policy.purposes.clone(),
+        });
         let (tell, failed) = channel();
         let mut proxy = Self {
             stopping: Arc::default(),
@@ -236,6 +247,16 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where consent is written, by whoever writes it for this configuration.
+pub fn steward_settings(ready: &Ready) -> StewardSettings {
+    StewardSettings {
+        cluster: ready.cluster.clone(),
+        topic: ready.follower.topic.clone(),
+        format: ready.follower.format,
+        max_grants: ready.cache.max_grants,
     }
 }
 

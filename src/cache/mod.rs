@@ -37,6 +37,15 @@ pub use shards::Caches;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectId(u128);
 
+/// Where the last message with a key stands on one consent partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
 /// What one consent message says.
 #[derive(Debug)]
 pub enum Said<'a> {
@@ -251,6 +260,10 @@ impl Cache {
         }
     }
 
+    fn places(&self, subject: SubjectId) -> Vec<Place> {
+        self.store.find(subject.0, packed::places).unwrap_or_default()
+    }
+
     /// 0 for a key in its one form; else a hash that tells two spellings of one subject apart.
     fn raw(&self, (kind, value): (&str, &str)) -> u64 {
         if normalize(kind, value) == value {
@@ -312,6 +325,12 @@ impl View<'_> {
     /// Adds what is known of a subject to the identities of a record.
     pub fn find(&self, subject: SubjectId, into: &mut Identities) {
         self.cache.look_up(subject, into);
+    }
+
+    /// Where the last messages about a subject stand, tombstones too. `None`: with a cache a partition this one is
+    /// not loaded, and nobody can say.
+    pub fn places(&self, subject: SubjectId, own: Option<i32>) -> Option<Vec<Place>> {
+        self.cache_of(own).map(|cache| cache.places(subject))
     }
 
     /// Has the memory at hand that looking these subjects up will touch, each on its partition where there is a

@@ -7,6 +7,7 @@
 
 use smallvec::SmallVec;
 
+use super::Place;
 use super::bytes::{Reader, signed, unsigned};
 use crate::consent::window::Window;
 use crate::consent::{ContactWindow, Full, Grant, Identities, Vocabulary, Voice};
@@ -182,6 +183,11 @@ pub fn census(entry: &[u8]) -> Tally {
         }
     }
     Tally { known: known > 0, invalid, split: known > 1, conflicted: known > 0 && erased > 0 }
+}
+
+/// Where an entry's parts were read, erased ones too.
+pub fn places(entry: &[u8]) -> Vec<Place> {
+    Parts(entry).map(|part| Place { partition: part.partition, offset: part.offset }).collect()
 }
 
 /// The version that the entry has under this part's partition and spelling.

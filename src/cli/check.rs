@@ -100,7 +100,10 @@ fn ask(ready: &Ready) -> (Report, Vec<Acl>) {
     });
     let transactions = ready.line.delivery == Delivery::ExactlyOnce;
     let traffic: Vec<Traffic> = traffic.collect();
-    let acls = acl::needed(&ready.instance, transactions, &ready.follower.topic, &traffic);
+    let mut acls = acl::needed(&ready.instance, transactions, &ready.follower.topic, &traffic);
+    if ready.admin.about_persons {
+        acls.insert(1, acl::to_write_consent(&ready.follower.topic));
+    }
     let mut report = inspect::inspect(&ready.cluster, &wanted, PATIENCE);
     if ready.follower.share.is_part() {
         report.match_partitions();

@@ -4,6 +4,7 @@
 //! check or test found something, 78 bad configuration (`EX_CONFIG` of sysexits).
 
 mod check;
+mod consent;
 mod demo;
 mod explain;
 mod run;
@@ -35,13 +36,15 @@ const EXAMPLES: &str = "Examples:
   consentry demo                       see it work, with nothing but this program
   consentry check consentry.yaml       find every problem of a configuration
   consentry run consentry.yaml         forward what is permitted
-  consentry explain --config consentry.yaml --consents consents.jsonl --events events.jsonl --why";
+  consentry explain --config consentry.yaml --consents consents.jsonl --events events.jsonl --why
+  consentry consent withdraw user_id:u-17 --config consentry.yaml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Consent(Box<consent::Args>),
     Demo(demo::Args),
     Schema(schema::Args),
     Completions(Completions),
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Consent(args) => consent::run(&args),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "consentry", &mut script);

@@ -160,7 +160,9 @@ impl Problems {
 
 /// Whether a secret may stand in a line, whatever the problem with it is.
 fn names_secret(line: &str) -> bool {
-    ["password", "secret", "ssl.key.pem", "pseudonym_key"].iter().any(|name| line.contains(name))
+    ["password", "secret", "ssl.key.pem", "pseudonym_key", "unsubscribe_key", "token:"]
+        .iter()
+        .any(|name| line.contains(name))
 }
 
 /// The same, told as warnings.

@@ -22,7 +22,6 @@ const LATER_KEYS: &[(&str, &str, &str)] = &[
     ("", "audit", "leave it out; every record is counted in `consentry_records_total`"),
     ("", "registry", "leave it out; values are JSON without a registry"),
     ("", "signals", "leave it out; `signals.gpc` alone is honoured"),
-    ("admin", "token", "leave it out; the API that reads or changes consent stays closed"),
     ("policy", "signals", "leave it out; `signals.gpc` alone is honoured"),
     ("pipelines", "stamp", "leave it out; the stored consent decides"),
     ("pipelines", "elements", "leave it out; a record is about one person"),

@@ -15,10 +15,8 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::consent::split_key;
+pub use crate::kafka::partition::SETTLED;
 use crate::kafka::partition::of_subject;
-
-/// The header of a tombstone that settles a key on the wrong partition.
-pub const SETTLED: &str = "consentry.settled";
 
 const MAX_KEYS: usize = 100_000;
 

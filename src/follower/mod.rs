@@ -14,6 +14,7 @@
 //! key that nobody can read stops decisions, not the reading, until a tombstone for it comes.
 
 mod barrier;
+mod desk;
 mod keys;
 mod plan;
 mod reader;
@@ -44,6 +45,7 @@ use share::{Held, Share};
 use state::State;
 
 pub use barrier::Gate;
+pub use desk::{Desk, NotNow};
 
 /// Why the consent topic cannot be followed at all.
 #[derive(Debug, Error)]
@@ -173,6 +175,11 @@ impl Follower {
     /// What the workers of a pipeline wait at; each pipeline has a number of its own.
     pub fn gate(&self, pipeline: usize) -> Gate {
         Gate::new(Arc::clone(&self.shared), pipeline)
+    }
+
+    /// What one subject is asked about at.
+    pub fn desk(&self) -> Desk {
+        Desk::new(Arc::clone(&self.shared))
     }
 }
 

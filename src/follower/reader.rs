@@ -15,13 +15,12 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::keys::{Key, SETTLED};
 use super::plan::{Follow, Plan};
-use super::settings::ConsentFormat;
 use super::{FollowerError, Shared, snapshot};
 use crate::cache::{Applied, Said};
 use crate::kafka::client::{self, Asking};
 use crate::kafka::topics::{self, ASK_WITHIN};
 use crate::telemetry::Metric;
-use crate::wire::change::{decode_json, decode_protobuf};
+use crate::wire::change::decode;
 
 /// Longer than this nothing is waited for, so that a command is soon seen.
 const POLL: Duration = Duration::from_millis(5);
@@ -343,10 +342,7 @@ fn apply(shared: &Shared, counts: &Counts, count: usize, message: &BorrowedMessa
         }
     };
     let max_grants = shared.caches.settings().max_grants;
-    let change = body.map(|body| match shared.settings.format {
-        ConsentFormat::Json => decode_json(body, key, max_grants),
-        ConsentFormat::Protobuf => decode_protobuf(body, key, max_grants),
-    });
+    let change = body.map(|body| decode(shared.settings.format, body, key, max_grants));
     let (said, count) = match &change {
         None => (Said::Erased, &counts.tombstone),
         Some(Ok(change)) => (Said::State(change), &counts.state),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::wire::change::ConsentFormat;
+
 /// The consent topic and the freshness asked of it.
 #[derive(Clone, Debug)]
 pub struct FollowerSettings {
@@ -59,15 +61,6 @@ impl ShareSettings {
     pub const fn is_part(&self) -> bool {
         matches!(self, Self::OfEvents(_))
     }
-}
-
-/// The encoding of a consent record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConsentFormat {
-    /// JSON text.
-    Json,
-    /// `consentry.v1.ConsentRecord`.
-    Protobuf,
 }
 
 /// When a batch may be decided.

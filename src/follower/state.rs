@@ -324,6 +324,11 @@ impl State {
         }
     }
 
+    /// Up to where a partition is applied, if anything is; `None` where it is not followed.
+    pub fn passed(&self, partition: usize) -> Option<Option<i64>> {
+        self.followed.get(&partition).map(|progress| progress.passed.filter(|_| self.reset.is_none()))
+    }
+
     /// The last complete reading.
     pub const fn reading(&self) -> Option<&Reading> {
         self.reading.as_ref()

@@ -69,6 +69,12 @@ pub fn needed(instance: &str, transactions: bool, consent: &str, pipelines: &[Tr
     acls
 }
 
+/// The right to write consent, for a process that changes it for persons.
+pub fn to_write_consent(topic: &str) -> Acl {
+    let (name, why) = (topic.to_owned(), "consent, changed over HTTP");
+    Acl { resource: "topic", name, prefixed: false, operations: &["Write"], why }
+}
+
 /// One line for people.
 impl fmt::Display for Acl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,9 @@ use smallvec::SmallVec;
 
 use crate::consent::normalize;
 
+/// The header of a tombstone that settles a consent key on the wrong partition.
+pub const SETTLED: &str = "consentry.settled";
+
 /// Java's murmur2, as Kafka's default partitioner uses it (`org.apache.kafka.common.utils.Utils#murmur2`).
 pub fn murmur2(key: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;

@@ -9,6 +9,15 @@ use crate::time::Timestamp;
 pub use super::change_json::decode as decode_json;
 pub use super::change_proto::decode as decode_protobuf;
 
+/// The encoding of a consent record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentFormat {
+    /// JSON text.
+    Json,
+    /// `consentry.v1.ConsentRecord`.
+    Protobuf,
+}
+
 /// A subject's whole state, as one message says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -57,6 +66,19 @@ pub enum Undecodable {
     /// More grants than `max_grants`.
     #[error("more grants than `max_grants`")]
     TooManyGrants,
+}
+
+/// Decodes the record of the subject that `key` (type and raw value) names, whatever the format.
+pub fn decode(
+    format: ConsentFormat,
+    value: &[u8],
+    key: (&str, &str),
+    max_grants: usize,
+) -> Result<Change, Undecodable> {
+    match format {
+        ConsentFormat::Json => decode_json(value, key, max_grants),
+        ConsentFormat::Protobuf => decode_protobuf(value, key, max_grants),
+    }
 }
 
 /// Whether the body's subject is the key's, both normalized.

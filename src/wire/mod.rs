@@ -8,3 +8,4 @@ mod change_json;
 mod change_proto;
 pub mod held;
 pub mod json;
+pub mod record_proto;

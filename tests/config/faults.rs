@@ -72,7 +72,16 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("commit_interval: 100ms", "commit_interval: 61s", "5:18 `commit_interval` is 60s at most"),
     ("commit_interval: 100ms", "shutdown_timeout: 0s", "5:19 this duration may not be zero"),
     (r#""127.0.0.1:8080""#, r#""localhost:8080""#, "6:17 `localhost:8080` is no address to listen on"),
-    (r#"admin: {listen: "127.0.0.1:8080"}"#, "admin: {token: {file: x}}", "6:9 `token` is not available yet"),
+    (
+        r#"admin: {listen: "127.0.0.1:8080"}"#,
+        "admin: {token: hunter2hunter2hunter2}",
+        "6:16 a secret may not stand in the configuration",
+    ),
+    (
+        r#"admin: {listen: "127.0.0.1:8080"}"#,
+        "admin: {unsubscribe_key: {file: x, env: y}}",
+        "6:26 the unsubscribe key is kept in one place",
+    ),
     (
         r#"admin: {listen: "127.0.0.1:8080"}"#,
         r#"registry: {url: "http://r"}"#,

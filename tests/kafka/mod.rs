@@ -18,6 +18,8 @@ mod barrier;
 mod broker;
 mod changing;
 mod clients;
+mod consent_api;
+mod consent_commands;
 mod exactly;
 mod fail_closed;
 mod fail_closed_consents;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use consentry::time::Instant;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::reaper;
@@ -40,7 +40,7 @@ impl Proxy {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let admin = free_address();
         let mut config = config.clone();
-        config["admin"] = json!({"listen": admin.to_string()});
+        config["admin"]["listen"] = admin.to_string().into();
         let path = dir.path().join("consentry.yaml");
         std::fs::write(&path, config.to_string()).expect("a writable temporary directory");
         let mut child = Command::new(env!("CARGO_BIN_EXE_consentry"))
@@ -113,6 +113,29 @@ impl Proxy {
         let answer = String::from_utf8(answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> String {
+        self.admin.to_string()
+    }
+
+    /// Sends a request with these headers, each with its line end, and a body; gives status, head and body.
+    #[track_caller]
+    pub fn request(&self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect_timeout(&self.admin, secs(2)).expect("it listens");
+        stream.set_read_timeout(Some(secs(30))).expect("a socket");
+        let length = body.len();
+        write!(
+            stream,
+            "{line} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        (status, head.to_lowercase(), body.to_owned())
     }
 
     /// What `/metrics` says now.

@@ -74,6 +74,14 @@ pub(super) enum Delivery {
 pub(super) struct Admin {
     /// `ADDRESS:PORT`. Default: 127.0.0.1:8080.
     pub listen: Option<String>,
+    /// What opens the interface that reads and changes a person's consent: whoever sends these 16 bytes or more as
+    /// a bearer token may read and change everybody's. The listener speaks plain HTTP: let nobody listen in between.
+    /// Default: none, and the interface is not there.
+    pub token: Option<Secret>,
+    /// What opens one-click unsubscription (RFC 8058): 32 bytes or more, under which the tokens in mails are signed
+    /// (`consentry consent unsubscribe-token`). Who changes it makes the links in old mails void. Default: none, and
+    /// no link is honoured.
+    pub unsubscribe_key: Option<Secret>,
 }
 
 /// A Kafka cluster, and how to talk to it.

@@ -3,6 +3,7 @@
 //! Every function here returns a value whatever it finds: a stand-in where the file is wrong, so that
 //! the rest is looked at too. A stand-in never gets out, because `parse` returns the problems then.
 
+mod admin;
 mod cluster;
 mod field;
 mod limits;
@@ -17,7 +18,6 @@ mod snapshot;
 mod topics;
 mod window;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::problem::Problems;
@@ -80,10 +80,10 @@ pub(super) fn ready(
     found: &mut Findings<'_>,
 ) -> Ready {
     let cluster = cluster::cluster(raw.kafka.as_ref(), root, given, name, found);
+    let admin = admin::admin(raw.admin.as_ref(), root.key("admin"), (given, name), found);
     let problems = &mut *found.problems;
     version(raw.version, root, problems);
     let instance = instance(raw.instance.as_deref(), root, given, problems);
-    let admin = admin(raw.admin.as_ref(), root.key("admin"), problems);
     let mut follower = cluster::follower(raw.consent.as_ref(), root, problems);
     let (cache, line_limits) = limits::limits(raw.limits.as_ref(), root.key("limits"), problems);
     let line = LineSettings {
@@ -139,19 +139,6 @@ fn instance(written: Option<&str>, root: Spot<'_>, given: Given<'_>, problems: &
         problems.add(at, format!("`instance` {fault}"), help);
     }
     name.to_owned()
-}
-
-fn admin(raw: Option<&raw::Admin>, spot: Spot<'_>, problems: &mut Problems) -> AdminSettings {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    let Some(text) = raw.and_then(|admin| admin.listen.as_deref()) else {
-        return AdminSettings { listen: default };
-    };
-    let listen = text.parse().unwrap_or_else(|_| {
-        let help = "write an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`";
-        problems.add(spot.key("listen").at(), format!("`{text}` is no address to listen on"), help);
-        default
-    });
-    AdminSettings { listen }
 }
 
 fn workers(written: Option<u64>, root: Spot<'_>, problems: &mut Problems) -> usize {

@@ -14,7 +14,7 @@ use crate::pipeline::settings::PipelineSettings;
 use crate::policy::settings::{FieldAction, KeyAction};
 
 /// The least a key may have, in bytes: what an HMAC-SHA-256 gives out (RFC 2104, section 3).
-const MIN_BYTES: usize = 32;
+pub(super) const MIN_BYTES: usize = 32;
 
 /// The longest secret.
 const MAX_BYTES: u64 = 64 << 10;
@@ -62,14 +62,14 @@ pub(super) fn pseudonym_key(
     };
     let needed =
         (asked.given.secrets == Secrets::Read && asked.used.is_some(), "a `hash` cannot be made without it");
-    key(kept, "the pseudonym key", spot, asked.file, needed, found)
+    key(kept, ("the pseudonym key", MIN_BYTES), spot, asked.file, needed, found)
 }
 
 /// A key's bytes, which are never too few. Where it cannot be read that is a problem if it is `needed`, and else
 /// a warning, with what is missed.
 fn key(
     kept: &raw::Kept,
-    what: &str,
+    (what, least): (&str, usize),
     spot: Spot<'_>,
     file: &str,
     (needed, missed): (bool, &str),
@@ -77,9 +77,9 @@ fn key(
 ) -> Option<Vec<u8>> {
     match read(kept, what, spot, file, found)? {
         Ok(bytes) => {
-            if bytes.len() < MIN_BYTES {
+            if bytes.len() < least {
                 let message = format!("{what} has {} bytes: too few", bytes.len());
-                let help = format!("take {MIN_BYTES} at least, such as `openssl rand -hex 32` gives");
+                let help = format!("take {least} at least, such as `openssl rand -hex 32` gives");
                 found.problems.add(spot.at(), message, help);
             }
             Some(bytes)
@@ -100,7 +100,21 @@ pub(super) fn snapshot_key(
     found: &mut Findings<'_>,
 ) -> Option<Vec<u8>> {
     let needed = (given.secrets == Secrets::Read, "no snapshot can be written or read without it");
-    key(kept, "the snapshot's key", spot, file, needed, found)
+    key(kept, ("the snapshot's key", MIN_BYTES), spot, file, needed, found)
+}
+
+/// What opens the part of the admin listener that is about persons: its bearer token, or the key of the tokens that
+/// stand in mails.
+pub(super) fn of_admin(
+    kept: Option<&raw::Secret>,
+    what: (&str, usize),
+    spot: Spot<'_>,
+    (given, file): (Given<'_>, &str),
+    found: &mut Findings<'_>,
+) -> Option<Vec<u8>> {
+    let raw::Secret(kept) = kept?;
+    let needed = (given.secrets == Secrets::Read, "what it opens stays closed without it");
+    key(kept, what, spot, file, needed, found)
 }
 
 /// The value of a property; `None`: it is kept where it cannot be read.
