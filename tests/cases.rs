@@ -5,12 +5,14 @@
 //! and a wrong program are told apart. An expectation names the keys of `explain` it cares about;
 //! `null` there means null or absent.
 
+mod stamps;
+
 use crate::oracle;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-/// Section 6 as far as it exists; what needs another format, sink or stamp comes with it.
-pub const REASONS: [&str; 37] = [
+/// Section 6 as far as it exists; what needs another format or sink comes with it.
+pub const REASONS: [&str; 40] = [
     "forwarded permitted",
     "forwarded reduced",
     "forwarded exempt",
@@ -34,6 +36,9 @@ pub const REASONS: [&str; 37] = [
     "dropped no_consent",
     "dropped outside_contact_window",
     "dropped unknown_time_zone",
+    "dropped stamp_missing",
+    "dropped stamp_invalid",
+    "dropped stamp_refused",
     "held unconfirmed",
     "held unanswered",
     "held unknown_subject",

@@ -310,9 +310,19 @@ fn the_policy_hash_follows_what_decides_and_nothing_else() {
         ("action: mask", "action: remove"),
         ("{any: [newsletter]}", "{all: [newsletter]}"),
         ("\"heartbeat\"", "\"ping\""),
+        ("- name: analytics", "- stamp: {format: segment}\n        name: analytics"),
     ] {
         assert_ne!(good, hash(old, new), "{new}");
     }
+    let stamped = |stamp: &str| {
+        hash("- name: analytics", &format!("- stamp: {{format: segment{stamp}}}\n        name: analytics"))
+    };
+    let plain = stamped("");
+    assert_eq!(plain, stamped(", path: /context/consent/categoryPreferences"), "the default");
+    assert_eq!(plain, stamped(", categories: {newsletter: [N], analytics: [analytics]}"), "the default");
+    assert_ne!(plain, stamped(", path: /consent"));
+    assert_ne!(plain, stamped(", categories: {analytics: [A]}"));
+    assert_ne!(stamped(", categories: {analytics: [A]}"), stamped(", categories: {analytics: [A, B]}"));
 }
 
 #[test]

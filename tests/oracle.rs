@@ -4,14 +4,15 @@
 //! `consentry explain` reads, and answers the lines that `explain` must print; the suite then holds the
 //! crate to them, case by case (`cases`) and by the million (`generated`). Therefore it uses no type, no
 //! function and no table of the crate, keeps words as words, and follows the page's order even where
-//! another order would be shorter. `elements`, `stamp` and the signals' strings are not in it; of
-//! `when` it knows a handful of expressions by heart.
+//! another order would be shorter. `elements` and the signals' strings are not in it; of `when` it knows
+//! a handful of expressions by heart.
 
 pub mod consent;
 pub mod decide;
 pub mod fields;
 pub mod json;
 pub mod rules;
+pub mod stamp;
 pub mod time;
 mod when;
 pub use when::KNOWN as KNOWN_WHEN;
@@ -161,6 +162,11 @@ fn readable(rules: &Rules, pipeline: &Pipeline, event: &Event) -> Result<Option<
             return Err("ambiguous");
         }
     }
+    for require in pipeline.routes.iter().filter_map(|route| route.require.as_ref()) {
+        if require.stamp.as_ref().is_some_and(|stamp| ambiguous(&body, &stamp.path)) {
+            return Err("ambiguous");
+        }
+    }
     Ok(Some(body))
 }
 
@@ -245,7 +251,8 @@ fn on_route(judging: &Judging<'_>, route: &Route) -> Value {
     };
     let match_all = pipeline.match_all;
     let ask = Ask { policy: &rules.policy, route, require, match_all, occurred: facts.occurred, now: *now };
-    match decide::decide(&ask, &facts.identities) {
+    let stored = decide::decide(&ask, &facts.identities);
+    match stamp::also(&ask, &facts.identities, body.as_ref(), stored) {
         Verdict::Drop(reason) => denied("dropped", reason),
         Verdict::Hold { reason, until } => {
             let mut line = denied("held", reason);

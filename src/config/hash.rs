@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::pipeline::settings::PipelineSettings;
 use crate::policy::settings::{
     FieldAction, FieldSettings, GrantsSettings, KeyAction, Place, PolicySettings, RequireSettings,
-    RouteSettings, RulesSettings,
+    RouteSettings, RulesSettings, StampFormat, StampSettings,
 };
 
 /// Hex digits of the hash that are shown.
@@ -106,14 +106,28 @@ fn route_json(policy: &PolicySettings, route: &RouteSettings) -> Json {
 
 fn grants_json(policy: &PolicySettings, grants: &GrantsSettings) -> Json {
     let purpose = |index: &usize| policy.purposes.get(*index).map(|purpose| purpose.name.as_str());
-    json!({
+    let mut canonical = json!({
         "purposes": grants.purposes.iter().map(purpose).collect::<Vec<_>>(),
         "all": grants.all,
         "channel": grants.channel,
         "recipient": grants.recipient,
         "legal_basis": grants.legal_basis,
         "both": grants.both,
-    })
+    });
+    // A route without a stamp keeps the name that it had before there were any.
+    if let (Some(stamp), Some(members)) = (&grants.stamp, canonical.as_object_mut()) {
+        members.insert("stamp".to_owned(), stamp_json(stamp));
+    }
+    canonical
+}
+
+fn stamp_json(stamp: &StampSettings) -> Json {
+    let format = match stamp.format {
+        StampFormat::Consentry => "consentry",
+        StampFormat::Segment => "segment",
+        StampFormat::Rudderstack => "rudderstack",
+    };
+    json!([format, stamp.path, stamp.categories])
 }
 
 fn level(policy: &PolicySettings, index: Option<usize>) -> Option<&str> {

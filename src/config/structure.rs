@@ -23,12 +23,9 @@ const LATER_KEYS: &[(&str, &str, &str)] = &[
     ("", "registry", "leave it out; values are JSON without a registry"),
     ("", "signals", "leave it out; `signals.gpc` alone is honoured"),
     ("policy", "signals", "leave it out; `signals.gpc` alone is honoured"),
-    ("pipelines", "stamp", "leave it out; the stored consent decides"),
     ("pipelines", "elements", "leave it out; a record is about one person"),
     ("pipelines", "shadow", "leave it out; `consentry explain` shows what a policy would do"),
     ("pipelines", "audit", "leave it out; every record is counted in `consentry_records_total`"),
-    ("routes", "stamp", "leave it out; the stored consent decides"),
-    ("require", "stamp", "leave it out; the stored consent decides"),
     ("routes", "elements", "leave it out; a record is about one person"),
     ("routes", "shadow", "leave it out; `consentry explain` shows what a route would do"),
     ("routes", "audit", "leave it out; every record is counted in `consentry_records_total`"),
@@ -113,6 +110,9 @@ fn unknown_key(root: Spot<'_>, path: &[Step], key: &str, known: &[&str], problem
             let help = "the key is the sink's: `to: {kafka: {topic: …, key: hash}}`, or `key: remove`";
             problems.add(at, "a label on the key is refused", help);
         }
+        _ if key == "stamp" && matches!(owner, "pipelines" | "require") => {
+            problems.add(at, "`stamp` is a key of a route", "write it in the route, beside `require`");
+        }
         Some(until) => problems.add(at, format!("`{key}` is not available yet"), until),
         None => {
             let help = offer(key, known.iter().copied());
@@ -124,7 +124,8 @@ fn unknown_key(root: Spot<'_>, path: &[Step], key: &str, known: &[&str], problem
 fn unreadable(spot: Spot<'_>, path: &[Step], message: &str, problems: &mut Problems) {
     if let Some((word, known)) = quoted(message, "unknown variant `") {
         let key = last_key(path);
-        let later = LATER_WORDS.iter().find(|(owner, name, _)| *owner == key && *name == word);
+        let of_values = !path.contains(&Step::Key("stamp".to_owned()));
+        let later = LATER_WORDS.iter().find(|(owner, name, _)| of_values && *owner == key && *name == word);
         match later {
             Some((_, _, until)) => problems.add(spot.at(), format!("`{word}` is not available yet"), *until),
             None => {

@@ -6,6 +6,7 @@ use super::deadlines::Deadlines;
 use super::identity::Identities;
 use super::matching::{Matcher, Requirement};
 use super::reason::Reason;
+use super::stamp::Said;
 use super::vocabulary::Vocabulary;
 use crate::time::Timestamp;
 
@@ -61,6 +62,10 @@ pub(super) struct Ask<'a> {
     pub terms: &'a Terms,
     pub moment: Moment,
     pub identities: &'a Identities,
+    /// What the event itself says of consent; read only where the requirement wants a stamp.
+    pub stamp: &'a dyn Fn() -> Said<'a>,
+    /// Which of the requirement's purposes are asked for: bit n for the n-th.
+    pub purposes: u64,
 }
 
 impl<'a> Ask<'a> {

@@ -8,30 +8,41 @@ use super::identity::{Found, Identities, Voice};
 use super::matching::Matcher;
 use super::purpose;
 use super::reason::Reason;
+use super::stamp::{Said, stamped};
 use super::vocabulary::Vocabulary;
 use super::window::{Opening, Window, opening};
 
 /// Decides whether a record about `identities` meets the requirement of `matcher`, which has learned
-/// every shape that they use.
-pub fn decide(
-    matcher: &Matcher,
-    words: &Vocabulary,
-    terms: &Terms,
+/// every shape that they use. `stamp` says what the event itself holds of consent; it is asked only where the
+/// requirement wants a stamp and the stored consent permits or holds.
+pub fn decide<'a>(
+    matcher: &'a Matcher,
+    words: &'a Vocabulary,
+    terms: &'a Terms,
     moment: Moment,
-    identities: &Identities,
+    identities: &'a Identities,
+    stamp: &'a dyn Fn() -> Said<'a>,
 ) -> Decided {
-    let ask = Ask { matcher, words, terms, moment, identities };
-    let Some((must, may_refuse)) = ask.split() else { return Decided::Drop(Reason::UnknownSubject) };
-    if let Some(reason) = may_refuse.iter().find_map(|found| ask.unfit(found)) {
-        return Decided::Drop(reason);
-    }
-    match ask.over_purposes(must, may_refuse) {
-        Decided::Permit { level, purposes } => ask.at_this_hour(must, level, purposes),
-        decided @ (Decided::Hold { .. } | Decided::Drop(_)) => decided,
+    let ask = Ask { matcher, words, terms, moment, identities, stamp, purposes: u64::MAX };
+    match ask.stored() {
+        stored @ (Decided::Permit { .. } | Decided::Hold { .. }) => stamped(&ask, stored),
+        Decided::Drop(reason) => Decided::Drop(reason),
     }
 }
 
 impl<'a> Ask<'a> {
+    /// Steps 1 to 8: what the stored consent says.
+    pub fn stored(&self) -> Decided {
+        let Some((must, may_refuse)) = self.split() else { return Decided::Drop(Reason::UnknownSubject) };
+        if let Some(reason) = may_refuse.iter().find_map(|found| self.unfit(found)) {
+            return Decided::Drop(reason);
+        }
+        match self.over_purposes(must, may_refuse) {
+            Decided::Permit { level, purposes } => self.at_this_hour(must, level, purposes),
+            decided @ (Decided::Hold { .. } | Decided::Drop(_)) => decided,
+        }
+    }
+
     /// The identities that must permit, and those that can only refuse.
     fn split(&self) -> Option<(&'a [Found], &'a [Found])> {
         let all = self.identities.found();
@@ -53,6 +64,9 @@ impl<'a> Ask<'a> {
         let all = self.requirement().all;
         let mut together: Option<Decided> = None;
         for index in 0..self.requirement().purposes.len() {
+            if self.purposes & 1 << index == 0 {
+                continue;
+            }
             let one = match self.over_identities(index, must, may_refuse) {
                 Decided::Permit { level, .. } => Decided::Permit { level, purposes: 1 << index },
                 decided @ (Decided::Hold { .. } | Decided::Drop(_)) => decided,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::grant::{Shape, Status, fold};
 use super::reason::Reason;
+use super::stamp::Category;
 use super::vocabulary::Vocabulary;
 use super::window::Window;
 
@@ -31,6 +32,8 @@ pub struct Requirement {
     pub windows: Option<Vec<Window>>,
     /// The policy's levels, least intimate first.
     pub levels: Arc<[String]>,
+    /// Where the event itself must carry consent: the categories of each purpose, in the order of `purposes`.
+    pub stamp: Option<Vec<Vec<Category>>>,
 }
 
 /// A purpose as the policy defines it.

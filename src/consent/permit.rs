@@ -55,6 +55,7 @@ use super::decide::decide;
 use super::identity::Identities;
 use super::matching::Matcher;
 use super::reason::Reason;
+use super::stamp::Said;
 use super::vocabulary::Vocabulary;
 use crate::time::Timestamp;
 
@@ -100,6 +101,8 @@ pub enum Question<'a> {
         deadlines: Deadlines,
         /// The subjects the record names.
         identities: &'a Identities,
+        /// What the event itself says of consent; asked only where that matters.
+        stamp: &'a dyn Fn() -> Said<'a>,
     },
 }
 
@@ -166,9 +169,9 @@ pub fn judge<'batch, R>(batch: &'batch Batch, record: R, question: Question<'_>)
     let grounds = match question {
         Question::Nothing { level } => Grounds::Exempt { level },
         Question::Deletion => Grounds::Deletion,
-        Question::Consent { matcher, words, terms, occurred_at, deadlines, identities } => {
+        Question::Consent { matcher, words, terms, occurred_at, deadlines, identities, stamp } => {
             let moment = Moment { now: batch.now, occurred_at, deadlines };
-            match decide(matcher, words, terms, moment, identities) {
+            match decide(matcher, words, terms, moment, identities, stamp) {
                 Decided::Permit { level, purposes } => Grounds::Consent { level, purposes },
                 Decided::Hold { reason, until } => return Judged::Held { record, reason, until },
                 Decided::Drop(reason) => return Judged::Dropped { record, reason },

@@ -2,6 +2,8 @@
 //!
 //! Pure but for its buffers. `run` and `explain` both come through here and nowhere else.
 
+mod stamp;
+
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -18,6 +20,7 @@ use crate::record::Record;
 use crate::time::Timestamp;
 use crate::transform::{Outgoing, Reducer};
 use crate::wire::json::{Fault, Slots, scan};
+use stamp::said;
 
 /// What became of one record at one route.
 #[derive(Debug)]
@@ -253,8 +256,9 @@ impl<'r> Judge<'r> {
             return Ok(Outcome::Dropped(Reason::NoConsent));
         };
         let (terms, identities) = (&self.rules.terms, &self.identities);
-        let deadlines = asked.deadlines;
-        let question = Question::Consent { matcher, words, terms, occurred_at, deadlines, identities };
+        let (deadlines, stamp) = (asked.deadlines, || said(route.stamp.as_ref(), &read.slots));
+        let stamp = &stamp;
+        let question = Question::Consent { matcher, words, terms, occurred_at, deadlines, identities, stamp };
         Ok(self.clear(decide(batch, read, question), route))
     }
 

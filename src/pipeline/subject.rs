@@ -91,7 +91,7 @@ fn subject<'a>(
             None | Some(Scalar::Null) => Ok(None),
             Some(Scalar::Text(text)) => Ok(Some(text)),
             Some(Scalar::Integer(digits)) => Ok(Some(digits)),
-            Some(Scalar::Other) => Err(Reason::InvalidSubject),
+            Some(Scalar::Other(_)) => Err(Reason::InvalidSubject),
         },
     }
 }
@@ -104,7 +104,7 @@ fn occurred(from: &Source, record: &Record<'_>, slots: &Slots<'_>) -> Result<Opt
                 None | Some(Scalar::Null) => Ok(None),
                 Some(Scalar::Text(text)) => read(Timestamp::parse(text)),
                 Some(Scalar::Integer(digits)) => read(digits.parse().ok().map(Timestamp)),
-                Some(Scalar::Other) => Err(Reason::InvalidTime),
+                Some(Scalar::Other(_)) => Err(Reason::InvalidTime),
             };
         }
         Source::Header(name) => record.headers_named(name).next().flatten(),

@@ -1,6 +1,7 @@
 //! What would become, now, of an event about one person: each route's decision, without an event.
 //!
-//! The event is made up: it occurs now, names this person and nobody else, and meets whatever `when` asks. It is
+//! The event is made up: it occurs now, names this person and nobody else, is stamped with whatever consent a route
+//! requires of its stamp, and meets whatever `when` asks. It is
 //! decided by the function that decides every record; what it would hold is not known, so that of its fields only
 //! the labels are named that would be reduced.
 
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::consent::{
-    Batch, Deadlines, End, Grounds, Identities, Judged, Matcher, Question, Reason, Vocabulary, judge,
+    Batch, Deadlines, End, Grounds, Identities, Judged, Matcher, Question, Reason, Requirement, Said,
+    Vocabulary, judge,
 };
 
 use super::rules::{Needs, Route, Rules};
@@ -40,7 +42,7 @@ pub struct Outlook {
     /// The labels above the permitted level.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reduces: Vec<String>,
-    /// Whether the route takes only events that meet its `when`.
+    /// Whether the route takes only events that meet its `when`, or that are stamped with consent.
     pub conditional: bool,
 }
 
@@ -61,11 +63,13 @@ pub fn outlook(
         }
         Needs::Consent(_) if !named => one(rules, index, route, None),
         Needs::Consent(requirement) => {
-            let mut matcher = Matcher::new(Arc::clone(requirement));
+            let unstamped = Requirement { stamp: None, ..Requirement::clone(requirement) };
+            let mut matcher = Matcher::new(Arc::new(unstamped));
             matcher.learn(words);
             let (terms, occurred_at, matcher) = (&rules.terms, Some(now), &matcher);
-            let deadlines = Deadlines::default();
-            let question = Question::Consent { matcher, words, terms, occurred_at, deadlines, identities };
+            let (deadlines, stamp) = (Deadlines::default(), &|| Said::Missing);
+            let question =
+                Question::Consent { matcher, words, terms, occurred_at, deadlines, identities, stamp };
             let judged = judge(&batch, (), question);
             one(rules, index, route, Some(&judged))
         }
@@ -85,7 +89,7 @@ impl Outlook {
             level: None,
             purposes: Vec::new(),
             reduces: Vec::new(),
-            conditional: route.when.is_some(),
+            conditional: route.when.is_some() || route.stamp.is_some(),
         };
         match judged {
             None => {}

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::settings::{
     FieldAction, FieldSettings, GrantsSettings, HoldSettings, KeyAction, Place, PolicySettings,
-    RequireSettings, RouteSettings, RulesSettings,
+    RequireSettings, RouteSettings, RulesSettings, StampFormat,
 };
 use super::when::{When, WhenError};
 use super::window::{Window, zone};
-use crate::consent::{Basis, Hold, Purpose, Requirement, Terms, fold};
+use crate::consent::{Basis, Category, Hold, Purpose, Requirement, Terms, fold};
 use crate::record::path::{Path, PathError};
 use crate::record::tree::Tree;
 use thiserror::Error;
@@ -84,10 +84,21 @@ pub struct Route {
     pub when: Option<When>,
     /// What it requires.
     pub needs: Needs,
+    /// Where the event itself must carry consent.
+    pub stamp: Option<StampPlace>,
     /// Whether deletions pass without being asked about.
     pub pass_tombstones: bool,
     /// What becomes of the key.
     pub key: KeyAction,
+}
+
+/// Where consent is stamped into an event.
+#[derive(Debug)]
+pub struct StampPlace {
+    /// The tree's slot.
+    pub slot: usize,
+    /// How it is written.
+    pub format: StampFormat,
 }
 
 /// What a route requires.
@@ -122,15 +133,16 @@ impl Rules {
     pub fn compile(policy: &PolicySettings, settings: &RulesSettings) -> Result<Self, RulesError> {
         let mut tree = Tree::default();
         let mut slots = 0;
+        let mut slot = |pointer: &str| -> Result<usize, RulesError> {
+            let slot = tree.read(&Path::parse(pointer)?, slots);
+            slots = slots.max(slot + 1);
+            Ok(slot)
+        };
         let mut place = |place: &Place| -> Result<From, RulesError> {
             Ok(match place {
                 Place::Header(name) => From::Header(name.clone()),
                 Place::Key => From::Key,
-                Place::Path(pointer) => {
-                    let slot = tree.read(&Path::parse(pointer)?, slots);
-                    slots = slots.max(slot + 1);
-                    From::Slot(slot)
-                }
+                Place::Path(pointer) => From::Slot(slot(pointer)?),
             })
         };
         let selectors = settings
@@ -140,7 +152,8 @@ impl Rules {
         let selectors = selectors.collect::<Result<_, RulesError>>()?;
         let occurred_at = settings.occurred_at.as_ref().map(&mut place).transpose()?;
         let levels: Arc<[String]> = policy.levels.clone().into();
-        let routes = settings.routes.iter().map(|route| compile_route(policy, route, &levels));
+        let routes = settings.routes.iter().map(|route| compile_route(policy, route, &levels, &mut slot));
+        let routes = routes.collect::<Result<_, RulesError>>()?;
         Ok(Self {
             name: settings.name.clone(),
             selectors,
@@ -150,7 +163,7 @@ impl Rules {
             slots,
             remove_unlabelled: settings.remove_unlabelled,
             terms: compile_terms(policy, settings)?,
-            routes: routes.collect::<Result<_, _>>()?,
+            routes,
             levels,
             pseudonym_key: policy.pseudonym_key.clone(),
         })
@@ -199,6 +212,7 @@ fn compile_route(
     policy: &PolicySettings,
     route: &RouteSettings,
     levels: &Arc<[String]>,
+    slot: &mut impl FnMut(&str) -> Result<usize, RulesError>,
 ) -> Result<Route, RulesError> {
     let needs = match &route.require {
         RequireSettings::Nothing(level) => {
@@ -208,8 +222,15 @@ fn compile_route(
             Needs::Consent(Arc::new(compile_requirement(policy, grants, &route.hold, levels)?))
         }
     };
+    let stamp = match &route.require {
+        RequireSettings::Nothing(_) => None,
+        RequireSettings::Grants(grants) => grants.stamp.as_ref(),
+    };
+    let stamp =
+        stamp.map(|stamp| Ok::<_, RulesError>(StampPlace { slot: slot(&stamp.path)?, format: stamp.format }));
     Ok(Route {
         name: route.name.clone(),
+        stamp: stamp.transpose()?,
         when: route.when.as_deref().map(When::compile).transpose()?,
         needs,
         pass_tombstones: route.pass_tombstones,
@@ -257,7 +278,15 @@ fn compile_requirement(
         },
         windows: (!windows.is_empty()).then_some(windows),
         levels: Arc::clone(levels),
+        stamp: grants
+            .stamp
+            .as_ref()
+            .map(|stamp| stamp.categories.iter().map(|names| categories(names)).collect()),
     })
+}
+
+fn categories(names: &[String]) -> Vec<Category> {
+    names.iter().map(|name| Category::new(name)).collect()
 }
 
 /// The bit of a basis that is known; a word that is not known counts for nothing.

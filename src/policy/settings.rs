@@ -172,6 +172,30 @@ pub struct GrantsSettings {
     pub legal_basis: Vec<String>,
     /// Whether consent is asked of the event's time too (`both`), or of now alone.
     pub both: bool,
+    /// Consent that the event itself must carry, beside the stored consent.
+    pub stamp: Option<StampSettings>,
+}
+
+/// Consent stamped into the event.
+#[derive(Clone, Debug)]
+pub struct StampSettings {
+    /// How it is written.
+    pub format: StampFormat,
+    /// A JSON Pointer into the value.
+    pub path: String,
+    /// The categories of each required purpose, in the order of the purposes; none of them empty.
+    pub categories: Vec<Vec<String>>,
+}
+
+/// How stamped consent is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampFormat {
+    /// Our own: an object of category and status word or boolean.
+    Consentry,
+    /// Segment's category preferences.
+    Segment,
+    /// RudderStack's consent management.
+    Rudderstack,
 }
 
 /// Which verdicts wait, and for how long.

@@ -1,4 +1,5 @@
-//! Bytes ⇄ what they mean: JSON values, and consent records in JSON and Protobuf, and records that wait.
+//! Bytes ⇄ what they mean: JSON values, consent records in JSON and Protobuf, records that wait, and consent
+//! stamped into events.
 //!
 //! Whatever the bytes are, these functions return; what cannot be read is said to be so, in words that
 //! never quote it.
@@ -9,3 +10,4 @@ mod change_proto;
 pub mod held;
 pub mod json;
 pub mod record_proto;
+pub mod stamp;

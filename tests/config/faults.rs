@@ -388,9 +388,81 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "      - name: analytics",
-        "      - name: analytics\n        stamp: {format: segment}",
-        "34:9 `stamp` is not available yet",
+        "      - name: analytics\n        stamp: {format: onetrust}",
+        "34:25 unknown word `onetrust` for `format`",
     ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: avro}",
+        "34:25 unknown word `avro` for `format`",
+    ),
+    ("      - name: analytics", "      - name: analytics\n        stamp: ", "34:9 `stamp` is empty"),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: segment",
+        "34:16 expected a mapping with `format`, found string `segment`",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {path: /consent}",
+        "34:9 missing key `format`",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, path: consent}",
+        "34:40 `consent` is no JSON Pointer: a JSON Pointer begins with `/`: write `/consent`",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, path: /a/*}",
+        "34:40 `*` may not stand in a path that is read",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, categories: {analitics: [A]}}",
+        "34:47 unknown purpose `analitics`",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, categories: {analytics: []}}",
+        "34:58 `analytics` is empty",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, categories: {analytics: A}}",
+        "34:58 expected a list, found string `A`",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, categories: {analytics: [A, A]}}",
+        "34:62 duplicate category `A`",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, categories: {analytics: ['']}}",
+        "34:59 a category may not be empty",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, categories: {analytics: ['*']}}",
+        "34:59 a category may not be `*`, which stands for any of them in a consent record",
+    ),
+    (
+        "      - name: analytics",
+        "      - name: analytics\n        stamp: {format: segment, category: A}",
+        "34:34 unknown key `category`",
+    ),
+    (
+        "        because: \"GDPR",
+        "        stamp: {format: segment}\n        because: \"GDPR",
+        "44:9 a route with `require: none` looks at no stamp",
+    ),
+    (
+        "    hold: {topic: shop-hold}",
+        "    hold: {topic: shop-hold}\n    stamp: {format: segment}",
+        "31:5 `stamp` is a key of a route",
+    ),
+    ("channel: email", "channel: email, stamp: {format: segment}", "38:66 `stamp` is a key of a route"),
     (
         r#"'value.type != "heartbeat"'"#,
         "'value.type !='",

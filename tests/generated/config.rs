@@ -1,6 +1,7 @@
 //! Configurations: one pipeline, many routes, every setting that a decision reads.
 
 use super::dice::{CHANGES, CHANNELS, DAYS, Dice, PURPOSES};
+use super::stamps;
 use crate::oracle::KNOWN_WHEN;
 use serde_json::{Map, Value, json};
 
@@ -207,6 +208,9 @@ fn route(dice: &mut Dice, levels: &[Value], number: usize) -> Value {
         return route;
     }
     route["require"] = require(dice);
+    if dice.often(25) {
+        route["stamp"] = stamps::required(dice);
+    }
     if dice.often(60) {
         route["hold"] = json!(dice.some(&["pending", "contact_window", "unknown"], 55));
         route["hold_for"] = dice.pick(&["7d", "90m"]).into();

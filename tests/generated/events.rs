@@ -1,6 +1,6 @@
 //! Events: most are plain, some are wrong in each of the ways the page names.
 
-use super::{dice::Dice, people::pool};
+use super::{dice::Dice, people::pool, stamps};
 use crate::oracle::time::{Millis, write};
 use serde_json::{Map, Value, json};
 
@@ -140,6 +140,7 @@ fn value(dice: &mut Dice, now: Millis) -> Value {
             Value::Null,
         ]);
     }
+    stamps::stamp(dice, &mut value);
     for (name, percent) in [("ip", 40), ("seen", 40), ("amount", 40), ("a/b", 20), ("page", 60)] {
         if dice.often(percent) {
             value[name] = leaf(dice, name);
@@ -201,7 +202,7 @@ fn items(dice: &mut Dice) -> Value {
 /// A value as text, sometimes spoiled.
 fn raw(dice: &mut Dice, value: &Value) -> String {
     let text = value.to_string();
-    match dice.below(50) {
+    match dice.below(52) {
         0 => text[..text.char_indices().map(|(at, _)| at).nth(dice.below(text.chars().count())).unwrap()]
             .to_owned(),
         1 => format!("{text}{}", dice.pick(&["x", "{}", "]", ",", "\u{feff}", "\0"])),
@@ -220,6 +221,8 @@ fn raw(dice: &mut Dice, value: &Value) -> String {
         14 => text.replacen('5', dice.pick(&["05", "5.", "+5", ".5", "5e,", "NaN"]), 1),
         15 => text.replacen("word", dice.pick(&["\\x", "\u{1}", "\\u12", "\\ud83d\\ude00"]), 1),
         16 => text.replacen("\"at\":", "\"at\":{\"a\":1,\"a\":2},\"then\":", 1),
+        17 => text.replacen("\"orders\":", "\"ord\\u0065rs\":false,\"orders\":", 1),
+        18 => text.replacen("\"context\":", "\"context\":{},\"conte\\u0078t\":", 1),
         _ => text,
     }
 }

@@ -89,6 +89,16 @@ pub struct Route {
     pub pass_tombstones: bool,
 }
 
+/// Consent that the event itself must carry.
+#[derive(Clone)]
+pub struct Stamp {
+    pub format: String,
+    pub path: Vec<String>,
+    /// As far as the configuration maps them.
+    pub categories: Vec<(String, Vec<String>)>,
+}
+
+#[derive(Clone)]
 pub struct Require {
     pub any: bool,
     pub purposes: Vec<String>,
@@ -97,6 +107,7 @@ pub struct Require {
     pub legal_basis: Vec<String>,
     /// `evaluate: both`; otherwise only `now` counts.
     pub both: bool,
+    pub stamp: Option<Stamp>,
 }
 
 fn words(value: &Value) -> Vec<String> {
@@ -238,6 +249,22 @@ fn action(action: &Value) -> Action {
     }
 }
 
+fn stamp(stamp: &Value) -> Stamp {
+    let format = word(&stamp["format"]).unwrap();
+    let usual = match format.as_str() {
+        "consentry" => "/consent",
+        "segment" => "/context/consent/categoryPreferences",
+        "rudderstack" => "/context/consentManagement",
+        other => panic!("no format: `{other}`"),
+    };
+    let mapped = stamp["categories"].as_object().into_iter().flatten();
+    Stamp {
+        path: pointer(stamp["path"].as_str().unwrap_or(usual)),
+        categories: mapped.map(|(purpose, names)| (purpose.clone(), words(names))).collect(),
+        format,
+    }
+}
+
 fn route(route: &Value, policy: &Policy) -> Route {
     let require = &route["require"];
     let require = (require != "none").then(|| Require {
@@ -250,6 +277,7 @@ fn route(route: &Value, policy: &Policy) -> Route {
             listed => listed,
         },
         both: require["evaluate"] != "now",
+        stamp: route.get("stamp").map(stamp),
     });
     let kafka = &route["to"]["kafka"];
     let key = word(&kafka["key"]).unwrap_or_else(|| "keep".to_owned());

@@ -6,11 +6,13 @@
 
 mod pipeline;
 mod policy;
+mod stamp;
 mod union;
 mod units;
 
 pub(super) use pipeline::*;
 pub(super) use policy::*;
+pub(super) use stamp::*;
 pub(super) use union::*;
 pub(super) use units::*;
 

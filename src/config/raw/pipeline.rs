@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Number, Span, WordOr};
+use super::{Number, Span, Stamp, WordOr};
 
 /// Topics in, routes out.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -197,6 +197,9 @@ pub(in crate::config) struct Route {
     /// What consent the route needs, or `none`.
     #[schemars(required)]
     pub require: Option<WordOr<NoRequirement, Grants>>,
+    /// Consent that the event itself must carry too, as a consent management platform stamps it in. Default: the
+    /// stored consent alone decides.
+    pub stamp: Option<Stamp>,
     /// With `require: none`: why no consent is needed.
     pub because: Option<String>,
     /// With `require: none`: the level that fields are reduced to. Default: they are left alone.

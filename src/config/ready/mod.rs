@@ -15,6 +15,7 @@ mod require;
 mod route;
 mod secret;
 mod snapshot;
+mod stamp;
 mod topics;
 mod window;
 

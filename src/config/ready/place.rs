@@ -33,6 +33,12 @@ pub(super) fn event_time(raw: &raw::Place, spot: Spot<'_>, problems: &mut Proble
     place
 }
 
+/// Checks the path of something that is read in the value; `spot` is that of the mapping.
+pub(super) fn read_at(path: &str, spot: Spot<'_>, problems: &mut Problems) {
+    pointer(path, spot, problems);
+    single(&Place::Path(path.to_owned()), spot, problems);
+}
+
 /// Where a labelled field stands.
 pub(super) fn label(raw: &raw::Field, spot: Spot<'_>, problems: &mut Problems) -> Place {
     let place = one(raw.path.as_ref(), raw.header.as_ref(), false, spot, problems);
@@ -75,12 +81,7 @@ fn one(
     }
     match (path, header) {
         (Some(path), _) => {
-            if let Err(error) = Path::parse(path) {
-                let help =
-                    "a JSON Pointer is empty or begins with `/`; `~` is `~0` and `/` is `~1` (RFC 6901)";
-                let message = format!("`{path}` is no JSON Pointer: {error}");
-                problems.add(spot.key("path").at(), message, help);
-            }
+            pointer(path, spot, problems);
             Place::Path(path.clone())
         }
         (None, Some(header)) => {
@@ -90,6 +91,14 @@ fn one(
             Place::Header(header.clone())
         }
         (None, None) => Place::Key,
+    }
+}
+
+fn pointer(path: &str, spot: Spot<'_>, problems: &mut Problems) {
+    if let Err(error) = Path::parse(path) {
+        let help = "a JSON Pointer is empty or begins with `/`; `~` is `~0` and `/` is `~1` (RFC 6901)";
+        let message = format!("`{path}` is no JSON Pointer: {error}");
+        problems.add(spot.key("path").at(), message, help);
     }
 }
 

@@ -36,6 +36,11 @@ impl Words {
         level(&self.levels, self.levels_known, word, spot, problems)
     }
 
+    /// The name of the purpose with this index; empty for a stand-in.
+    pub fn purpose_name(&self, index: usize) -> &str {
+        self.purposes.get(index).map_or("", String::as_str)
+    }
+
     /// The index of a purpose.
     pub fn purpose(&self, word: &str, spot: Spot<'_>, problems: &mut Problems) -> usize {
         let index = self.purposes.iter().position(|purpose| purpose == word);

@@ -4,7 +4,7 @@ use super::super::problem::Problems;
 use super::super::raw::{self, WordOr};
 use super::super::spot::Spot;
 use super::policy::Words;
-use super::{empty, missing, names};
+use super::{empty, missing, names, stamp};
 use crate::policy::settings::{GrantsSettings, RequireSettings};
 
 /// What a route requires; `spot` is the route's.
@@ -22,10 +22,15 @@ pub(super) fn require(
                 let message = "`level` is for `require: none` alone";
                 problems.add(spot.key("level").key_at(), message, help);
             }
-            RequireSettings::Grants(grants(wanted, spot.key("require"), words, problems))
+            let mut grants = grants(wanted, spot.key("require"), words, problems);
+            grants.stamp = stamp::stamp(raw.stamp.as_ref(), spot, &grants.purposes, words, problems);
+            RequireSettings::Grants(grants)
         }
         Some(WordOr::Word(raw::NoRequirement::None)) => {
             because(raw, spot, problems);
+            if raw.stamp.is_some() {
+                stamp::refuse(spot.key("stamp"), problems);
+            }
             RequireSettings::Nothing(level)
         }
         None => {
@@ -75,6 +80,7 @@ fn grants(raw: &raw::Grants, spot: Spot<'_>, words: &Words, problems: &mut Probl
         recipient,
         legal_basis: bases.iter().map(|basis| basis_word(*basis).to_owned()).collect(),
         both: !matches!(raw.evaluate, Some(raw::Evaluate::Now)),
+        stamp: None,
     }
 }
 

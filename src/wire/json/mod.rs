@@ -6,6 +6,7 @@
 
 mod cursor;
 mod names;
+mod parts;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use crate::record::tree::{Places, Tree};
 use cursor::Cursor;
 pub use names::Name;
 pub use names::Names;
+pub use parts::{elements, members};
 
 /// What may stand between the parts of a text (RFC 8259, section 2).
 pub const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -39,8 +41,8 @@ pub enum Scalar<'v> {
     Text(Cow<'v, str>),
     /// A number without fraction or exponent, as it is written.
     Integer(&'v str),
-    /// Anything else.
-    Other,
+    /// Anything else, as it is written.
+    Other(&'v str),
 }
 
 /// What was found for each slot of the tree; `None`: nothing stands there.
@@ -138,7 +140,7 @@ impl Walk<'_, '_> {
 }
 
 /// What a value's text is.
-fn scalar(raw: &str) -> Scalar<'_> {
+pub fn scalar(raw: &str) -> Scalar<'_> {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     match raw.as_bytes() {
         b"null" => Scalar::Null,
@@ -148,10 +150,10 @@ fn scalar(raw: &str) -> Scalar<'_> {
         }
         // A lone surrogate is well-formed and still no text.
         [b'"', ..] => {
-            serde_json::from_str(raw).map_or(Scalar::Other, |text: String| Scalar::Text(text.into()))
+            serde_json::from_str(raw).map_or(Scalar::Other(raw), |text: String| Scalar::Text(text.into()))
         }
         _ if digits.bytes().all(|byte| byte.is_ascii_digit()) => Scalar::Integer(raw),
-        _ => Scalar::Other,
+        _ => Scalar::Other(raw),
     }
 }
 
@@ -174,8 +176,11 @@ mod tests {
             br#" {"a": {"b": "x\u0041", "n": -12, "f": 1.0, "z": null}, "l": ["p", {"q": "r"}], "o": {}} "#;
         let slots = read(value, &["/a/b", "/a/n", "/a/f", "/a/z", "/l/1/q", "/o", "/none"]).unwrap();
         let text = |text: &str| Some(Scalar::Text(Cow::Owned(text.to_owned())));
-        assert_eq!(slots.get(..3).unwrap(), [text("xA"), Some(Scalar::Integer("-12")), Some(Scalar::Other)]);
-        assert_eq!(slots.get(3..).unwrap(), [Some(Scalar::Null), text("r"), Some(Scalar::Other), None]);
+        assert_eq!(
+            slots.get(..3).unwrap(),
+            [text("xA"), Some(Scalar::Integer("-12")), Some(Scalar::Other("1.0"))]
+        );
+        assert_eq!(slots.get(3..).unwrap(), [Some(Scalar::Null), text("r"), Some(Scalar::Other("{}")), None]);
     }
 
     #[test]
@@ -184,7 +189,7 @@ mod tests {
             assert_eq!(read(value.as_bytes(), &[""]).unwrap().first(), Some(&Some(expected)), "{value}");
         };
         is(" \"x\" ", Scalar::Text("x".into()));
-        is("{\"a\":1}", Scalar::Other);
+        is(" {\"a\": [1]} ", Scalar::Other("{\"a\": [1]}"));
         is("-0", Scalar::Integer("0"));
         is("null", Scalar::Null);
         assert_eq!(read(br#"{"a":1,"a":2}"#, &[""]), Err(Fault::Ambiguous));
@@ -202,7 +207,7 @@ mod tests {
     #[test]
     fn checks_the_whole_value() {
         let whole = read(br#"{"a":1e999,"b":[{}]}"#, &["/a"]).unwrap();
-        assert_eq!(whole.first(), Some(&Some(Scalar::Other)));
+        assert_eq!(whole.first(), Some(&Some(Scalar::Other("1e999"))));
         for bad in [
             &b""[..],
             b" ",
