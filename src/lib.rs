@@ -27,12 +27,13 @@
 //!
 //! [`pipeline`] fetches a batch, waits at the barrier that [`follower`] keeps, and asks
 //! [`pipeline::judge`], which reads the record ([`wire::json`]), looks its subjects up ([`cache`]) and has
-//! [`consent::judge`] decide. What is permitted becomes a [`consent::Permitted`], after its field actions
-//! ([`transform`]) a [`consent::Cleared`], and only that can be handed to a [`sink`]. Every record ends in
-//! one of four ways ([`consent::End`]) for one of a closed list of reasons ([`consent::Reason`]); what is held
-//! ([`hold`] is the index of it) is decided again when its subject says something or its time comes. Only where a
-//! process holds a part of the consent topic can a record stand where nobody can decide it: then nothing is done
-//! about it, and its pipeline stands still ([`pipeline::refusal`]).
+//! [`consent::judge`] decide, or [`consent::judge_each`] each person of a record about several. What is
+//! permitted becomes a [`consent::Permitted`], after its field actions ([`transform`]) a [`consent::Cleared`],
+//! and only that can be handed to a [`sink`]. Every record ends in one of four ways ([`consent::End`]) for one
+//! of a closed list of reasons ([`consent::Reason`]); what is held ([`hold`] is the index of it) is decided again
+//! when its subject says something or its time comes. Only where a process holds a part of the consent topic
+//! can a record stand where nobody can decide it: then nothing is done about it, and its pipeline stands still
+//! ([`pipeline::refusal`]).
 //!
 //! To know how it works, read [`pipeline`], then `consent/decide.rs`, then [`follower`].
 

@@ -42,6 +42,63 @@ fn a_cache_for_a_part_of_the_topic_takes_one_subject_a_pipeline() {
     assert_eq!(told(&GOOD.replace(one, two)), Vec::<String>::new());
     let several = "26:49 several subjects with `consent.cache: sharded`";
     assert_eq!(told(&sharded.replace(one, two)), [several]);
+    let elements = sharded.replace("    subject:", "    elements: /people\n    subject:");
+    assert_eq!(told(&elements), ["26:5 `elements` with `consent.cache: sharded`"]);
+}
+
+/// `GOOD` about several people, with these fields.
+fn about_several(fields: &str) -> String {
+    let text = GOOD.replace("    subject:", "    elements: /trip/people\n    subject:");
+    text.replace("{path: /user/email, level: contact, action: mask}", fields)
+}
+
+#[test]
+fn a_stamp_is_of_one_person() {
+    let stamped = |text: &str| text.replace("        hold: [pending]", "        stamp: {format: segment}");
+    assert_eq!(told(&stamped(GOOD)), Vec::<String>::new());
+    let several = about_several("{path: /name, level: contact, action: mask}");
+    assert_eq!(told(&stamped(&several)), ["41:9 `stamp` in a pipeline with `elements`"]);
+}
+
+#[test]
+fn a_label_stands_in_an_element_or_outside_of_all() {
+    let good = "{path: /trip, level: contact, action: mask}\n      \
+                - {path: /trip, outside: false, level: contact, action: mask}";
+    assert_eq!(told(&about_several(good)), ["31:10 duplicate field"], "both start from an element");
+    for good in [
+        "{path: /email, level: contact, action: mask}\n      \
+         - {path: /email, outside: true, level: contact, action: mask}",
+        "{path: /trip/driver, outside: true, level: contact, action: mask}",
+        "{path: /*/driver, outside: true, level: contact, action: mask}",
+        "{header: x-ip, outside: false, level: contact, action: mask}",
+        "{path: /trip/people/0, level: contact, action: mask}",
+    ] {
+        assert_eq!(told(&about_several(good)), Vec::<String>::new(), "{good}");
+    }
+    let field = |written: &str| format!("{{{written}, outside: true, level: contact, action: mask}}");
+    for bad in ["/trip", "/trip/people", "/trip/people/0/email", "/*", "/*/*", "/trip/*/email"] {
+        let path = format!("path: {}", if bad.contains('*') { format!("\"{bad}\"") } else { bad.to_owned() });
+        let want = "30:16 this path leads to the array of `elements`, or may";
+        assert_eq!(told(&about_several(&field(&path))), [want], "{bad}");
+    }
+    let header = told(&about_several(&field("header: x-ip")));
+    assert_eq!(header, ["30:24 `outside` with `header`"]);
+    let hole = about_several(&field("path: /trip/driver")).replace("/trip/people", "[/trip/people]");
+    assert_eq!(told(&hole), ["26:15 expected a string, found a list"]);
+    let long = format!("{{path: {}, level: contact, action: mask}}", "/a".repeat(125));
+    assert_eq!(told(&about_several(&long)), ["30:16 a path has at most 127 segments"]);
+    assert_eq!(told(&GOOD.replace("action: mask", "outside: false, action: mask")), Vec::<String>::new());
+}
+
+#[test]
+fn holding_in_a_record_about_several_is_warned_of() {
+    let warned = |text: &str| {
+        let warnings = parse(text).unwrap().warnings;
+        let told: Vec<_> = warnings.iter().filter(|one| one.message.contains("`elements`")).collect();
+        told.iter().map(|one| one.at.line).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(GOOD), Vec::<usize>::new());
+    assert_eq!(warned(&about_several("{path: /email, level: contact, action: mask}")), [40]);
 }
 
 #[test]
@@ -303,6 +360,12 @@ fn the_policy_hash_follows_what_decides_and_nothing_else() {
     assert_eq!(good, hash("workers: 2", "workers: 3"));
     assert_eq!(good, hash("topic: analytics-events", "topic: other-events"));
     assert_eq!(good, hash(", recipient: first_party", ""));
+    let outside = "{path: /user/email, outside: true, level: contact, action: mask}";
+    let several = |fields| parse(&about_several(fields)).unwrap().policy_hash;
+    let inside = several("{path: /user/email, level: contact, action: mask}");
+    let elsewhere = about_several(outside).replace("/trip/people", "/people");
+    let all = [&good, &inside, &several(outside), &parse(&elsewhere).unwrap().policy_hash];
+    assert!((1..all.len()).all(|last| !all[..last].contains(&all[last])), "{all:?}");
     for (old, new) in [
         ("max_age: 400d", "max_age: 401d"),
         ("all: [analytics]", "all: [newsletter]"),

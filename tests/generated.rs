@@ -51,7 +51,7 @@ impl Input {
         }
         let config = config::config(&mut dice, ROUTES);
         let consents = people::consents(&mut dice, &config, zone, now);
-        let events = events::events(&mut dice, now, EVENTS);
+        let events = events::events(&mut dice, &config, now, EVENTS);
         Self { config, consents, events, at: write(now) }
     }
 
@@ -119,7 +119,8 @@ fn both_implementations_agree() {
     for (end, count) in &counts {
         println!("{count:>9} {end}");
     }
-    let missing: Vec<&str> = REASONS.into_iter().filter(|reason| !counts.contains_key(*reason)).collect();
+    let wanted = REASONS.into_iter().chain(PEOPLE);
+    let missing: Vec<&str> = wanted.filter(|reason| !counts.contains_key(*reason)).collect();
     assert!(missing.is_empty() || decisions < 100_000, "never occurred: {missing:?}");
 }
 
@@ -127,6 +128,24 @@ fn add(counts: &mut BTreeMap<String, u64>, ends: Vec<String>) {
     for end in ends {
         *counts.entry(end).or_insert(0) += 1;
     }
+}
+
+/// What became of the people in a record about several, if it was not held back as a whole.
+const PEOPLE: [&str; 3] = ["people: all kept", "people: some kept", "people: none kept"];
+
+fn people(input: &Input, line: &Value) -> Option<String> {
+    let path = input.config["pipelines"][0]["elements"].as_str()?;
+    let event: Value = serde_json::from_str(&input.events[line["event"].as_u64()? as usize]).ok()?;
+    let raw = event["raw"].as_str().and_then(|raw| serde_json::from_str(raw).ok());
+    let count = |value: &Value| value.pointer(path).and_then(Value::as_array).map(Vec::len);
+    let before = count(&raw.unwrap_or(event["value"].clone()))?;
+    let after = match (line["end"].as_str()?, line["reason"].as_str()?) {
+        ("forwarded", "permitted" | "reduced") => count(&line["value"])?,
+        ("dropped", _) => 0,
+        _ => return None,
+    };
+    let kept = PEOPLE[if after == 0 { 2 } else { usize::from(after < before) }];
+    Some(kept.to_owned())
 }
 
 /// The ends of one batch, or what differed.
@@ -141,5 +160,5 @@ fn batch(seed: u64) -> Result<Vec<String>, String> {
     }
     let word = |line: &Value, key: &str| line[key].as_str().unwrap_or("").to_owned();
     let end = |line: &Value| format!("{} {}", word(line, "end"), word(line, "reason")).trim().to_owned();
-    Ok(expected.iter().map(end).collect())
+    Ok(expected.iter().map(end).chain(expected.iter().filter_map(|line| people(&input, line))).collect())
 }

@@ -4,11 +4,12 @@
 //! `consentry explain` reads, and answers the lines that `explain` must print; the suite then holds the
 //! crate to them, case by case (`cases`) and by the million (`generated`). Therefore it uses no type, no
 //! function and no table of the crate, keeps words as words, and follows the page's order even where
-//! another order would be shorter. `elements` and the signals' strings are not in it; of `when` it knows
-//! a handful of expressions by heart.
+//! another order would be shorter. The signals' strings are not in it; of `when` it knows a handful of
+//! expressions by heart.
 
 pub mod consent;
 pub mod decide;
+mod elements;
 pub mod fields;
 pub mod json;
 pub mod rules;
@@ -20,9 +21,9 @@ pub mod window;
 
 use consent::{Part, Topic, normal};
 use decide::{Ask, Verdict};
-use fields::{Headers, hash, reduce};
+use fields::{Headers, Reduced, hash, reduce};
 use json::Node;
-use rules::{Pipeline, Route, Rules, Source};
+use rules::{Label, Pipeline, Route, Rules, Source};
 use serde_json::{Value, json};
 use time::Millis;
 
@@ -95,6 +96,11 @@ impl Event {
         self.headers.iter().find(|(header, _)| header == name).and_then(|(_, value)| value.as_deref())
     }
 
+    /// Without those that only we may write.
+    fn own_headers(&self) -> Headers {
+        self.headers.iter().filter(|(name, _)| !name.starts_with("consentry.")).cloned().collect()
+    }
+
     fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + text(value)).sum();
@@ -114,7 +120,8 @@ struct Judging<'t> {
 }
 
 struct Facts<'t> {
-    identities: Vec<Vec<Part<'t>>>,
+    /// Each person's identities; one person, unless the pipeline has `elements`.
+    people: Vec<Vec<Vec<Part<'t>>>>,
     occurred: Option<Millis>,
 }
 
@@ -153,14 +160,14 @@ fn readable(rules: &Rules, pipeline: &Pipeline, event: &Event) -> Result<Option<
     if body.depth() > 64 {
         return Err("too_deep");
     }
-    let subjects = pipeline.subjects.iter().map(|(_, source)| source);
-    let labels = pipeline.fields.iter().map(|label| &label.source);
-    for source in subjects.chain(&pipeline.occurred_at).chain(labels) {
-        if let Source::Path(path) = source
-            && ambiguous(&body, path)
-        {
-            return Err("ambiguous");
-        }
+    let path = |source: &Source| if let Source::Path(path) = source { Some(path.clone()) } else { None };
+    let subjects = pipeline.subjects.iter().filter_map(|(_, source)| path(source));
+    let mut paths: Vec<Vec<String>> = subjects.map(|path| pipeline.whole_path(&path)).collect();
+    paths.extend(pipeline.labels_with_whole_paths().iter().filter_map(|label| path(&label.source)));
+    paths.extend(pipeline.occurred_at.as_ref().and_then(path));
+    paths.extend(pipeline.elements.clone());
+    if paths.iter().any(|path| ambiguous(&body, path)) {
+        return Err("ambiguous");
     }
     for require in pipeline.routes.iter().filter_map(|route| route.require.as_ref()) {
         if require.stamp.as_ref().is_some_and(|stamp| ambiguous(&body, &stamp.path)) {
@@ -190,13 +197,21 @@ fn facts<'t>(
     event: &Event,
     body: Option<&Node>,
 ) -> Result<Facts<'t>, &'static str> {
-    let mut identities = Vec::new();
-    for (kind, source) in &pipeline.subjects {
-        let Some(value) = subject(source, event, body)? else { continue };
-        identities.push(topic.parts(&normal(kind, &value)));
-    }
-    if identities.is_empty() {
-        return Err("missing_subject");
+    let bodies: Vec<Option<&Node>> = match &pipeline.elements {
+        None => vec![body],
+        Some(path) => elements::people(body, path)?.iter().map(Some).collect(),
+    };
+    let mut people = Vec::new();
+    for body in bodies {
+        let mut identities = Vec::new();
+        for (kind, source) in &pipeline.subjects {
+            let Some(value) = subject(source, event, body)? else { continue };
+            identities.push(topic.parts(&normal(kind, &value)));
+        }
+        if identities.is_empty() {
+            return Err("missing_subject");
+        }
+        people.push(identities);
     }
     let own = match &pipeline.occurred_at {
         Some(Source::Path(path)) => {
@@ -209,7 +224,7 @@ fn facts<'t>(
         Some(Source::Key) | None => None,
     };
     let kafka = Some(event.timestamp).filter(|at| *at >= 0);
-    Ok(Facts { identities, occurred: own.into_iter().chain(kafka).min() })
+    Ok(Facts { people, occurred: own.into_iter().chain(kafka).min() })
 }
 
 /// What a selector reads: nothing, or the text of a subject.
@@ -251,8 +266,11 @@ fn on_route(judging: &Judging<'_>, route: &Route) -> Value {
     };
     let match_all = pipeline.match_all;
     let ask = Ask { policy: &rules.policy, route, require, match_all, occurred: facts.occurred, now: *now };
-    let stored = decide::decide(&ask, &facts.identities);
-    match stamp::also(&ask, &facts.identities, body.as_ref(), stored) {
+    if let Some(path) = &pipeline.elements {
+        return elements::on_route(judging, route, &ask, path, &facts.people);
+    }
+    let stored = decide::decide(&ask, &facts.people[0]);
+    match stamp::also(&ask, &facts.people[0], body.as_ref(), stored) {
         Verdict::Drop(reason) => denied("dropped", reason),
         Verdict::Hold { reason, until } => {
             let mut line = denied("held", reason);
@@ -274,20 +292,26 @@ fn on_route(judging: &Judging<'_>, route: &Route) -> Value {
 fn forward(judging: &Judging<'_>, route: &Route, level: Option<usize>, reason: &str, shown: Value) -> Value {
     let Judging { rules, pipeline, event, body, .. } = judging;
     let key = &rules.policy.pseudonym_key;
-    let own = |(name, _): &(String, Option<String>)| !name.starts_with("consentry.");
-    let before: Headers = event.headers.iter().filter(|header| own(header)).cloned().collect();
+    let labels = pipeline.labels_with_whole_paths();
+    let labels: Vec<&Label> = labels.iter().collect();
     let setting = match level {
-        Some(_) => (pipeline.fields.as_slice(), pipeline.strip_unlabelled),
+        Some(_) => (labels.as_slice(), pipeline.strip_unlabelled),
         None => (&[][..], false),
     };
-    let Ok(reduced) = reduce(body.clone(), before.clone(), setting, level.unwrap_or(0), key) else {
-        return denied("quarantined", "transform_failed");
-    };
+    match reduce(body.clone(), event.own_headers(), setting, level.unwrap_or(0), key) {
+        Ok(reduced) => forwarded(judging, route, reduced, reason, shown),
+        Err(_) => denied("quarantined", "transform_failed"),
+    }
+}
+
+fn forwarded(judging: &Judging<'_>, route: &Route, reduced: Reduced, reason: &str, shown: Value) -> Value {
+    let Judging { rules, event, .. } = judging;
+    let key = &rules.policy.pseudonym_key;
     let touched = reduced.stripped || !reduced.fields.is_empty();
     let reason = if touched && reason == "permitted" { "reduced" } else { reason };
     let mut line = json!({"end": "forwarded", "reason": reason, "level": shown, "fields": reduced.fields});
     line["value"] = reduced.value.map_or(Value::Null, |value| value.to_value());
-    if reduced.headers != before {
+    if reduced.headers != event.own_headers() {
         line["headers"] = Value::Object(reduced.headers.into_iter().map(|(n, v)| (n, v.into())).collect());
     }
     match (&event.key, route.key.as_str()) {

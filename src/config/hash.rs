@@ -54,7 +54,7 @@ fn pipeline_json(policy: &PolicySettings, rules: &RulesSettings) -> Json {
         rules.subject.iter().map(|selector| json!([selector.kind, place(&selector.place)])).collect();
     let fields: Vec<Json> = rules.fields.iter().map(|field| field_json(policy, field)).collect();
     let routes: Vec<Json> = rules.routes.iter().map(|route| route_json(policy, route)).collect();
-    json!({
+    let mut json = json!({
         "name": rules.name,
         "subject": subject,
         "match_all": rules.match_all,
@@ -62,7 +62,12 @@ fn pipeline_json(policy: &PolicySettings, rules: &RulesSettings) -> Json {
         "fields": fields,
         "remove_unlabelled": rules.remove_unlabelled,
         "routes": routes,
-    })
+    });
+    // Only where it is: a policy that has no use for it keeps its name.
+    if let (Some(path), Some(object)) = (&rules.elements, json.as_object_mut()) {
+        object.insert("elements".to_owned(), json!(path));
+    }
+    json
 }
 
 fn field_json(policy: &PolicySettings, field: &FieldSettings) -> Json {
@@ -78,7 +83,11 @@ fn field_json(policy: &PolicySettings, field: &FieldSettings) -> Json {
         FieldAction::Year => json!(["generalize", "year"]),
         FieldAction::Ip => json!(["generalize", "ip"]),
     };
-    json!([place(&field.place), level(policy, Some(field.level)), action])
+    let place = match &field.place {
+        Place::Path(path) if field.outside => json!(["outside", path]),
+        other => place(other),
+    };
+    json!([place, level(policy, Some(field.level)), action])
 }
 
 fn route_json(policy: &PolicySettings, route: &RouteSettings) -> Json {

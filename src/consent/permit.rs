@@ -1,8 +1,8 @@
 //! The types that carry the promise: what is not decided cannot be sent.
 //!
-//! `judge` is the only way to a [`Permitted`], [`Permitted::clear`] the only way to a [`Cleared`], and a
-//! sink takes nothing but a [`Cleared`]. Both borrow the [`Batch`] they were decided in, so that no permit
-//! outlives it.
+//! `judge` and, for a record about several people, `judge_each` are the only ways to a [`Permitted`],
+//! [`Permitted::clear`] the only way to a [`Cleared`], and a sink takes nothing but a [`Cleared`]. Both borrow
+//! the [`Batch`] they were decided in, so that no permit outlives it.
 //!
 //! ```
 //! use consentry::consent::{Batch, Grounds, Judged, Question, judge};
@@ -47,6 +47,8 @@
 //! assert!(matches!(kept, Judged::Permitted(_)));
 //! ```
 
+mod elements;
+
 use std::marker::PhantomData;
 
 use super::ask::{Decided, Moment, Terms};
@@ -58,6 +60,7 @@ use super::reason::Reason;
 use super::stamp::Said;
 use super::vocabulary::Vocabulary;
 use crate::time::Timestamp;
+pub use elements::{Each, Kept, judge_each};
 
 /// Records fetched together and decided at one instant, after the cache was fresh enough for all of them.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Pure but for its buffers. `run` and `explain` both come through here and nowhere else.
 
+mod elements;
 mod stamp;
 
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use crate::policy::rules::{Needs, Route, Rules};
 use crate::policy::when::Seen;
 use crate::record::Record;
 use crate::time::Timestamp;
-use crate::transform::{Outgoing, Reducer};
+use crate::transform::{Failed, Outgoing, Reducer};
 use crate::wire::json::{Fault, Slots, scan};
+use elements::Elements;
 use stamp::said;
 
 /// What became of one record at one route.
@@ -69,6 +71,8 @@ pub struct Read<'a, 'm> {
     text: Option<&'m str>,
     slots: Slots<'m>,
     named: Result<SmallVec<[Named; 1]>, Reason>,
+    /// The people it is about, each by themselves, where the pipeline has `elements`.
+    elements: Option<Box<Elements<'m>>>,
 }
 
 impl Read<'_, '_> {
@@ -117,9 +121,10 @@ impl<'r> Judge<'r> {
         self.rules
     }
 
-    /// The partition and offset of the consent record that the last record decided was decided by.
+    /// The partition and offset of the consent record that the last record decided was decided by. A record about
+    /// several people has none: there is no one record that it went by.
     pub fn consent_offset(&self) -> Option<(i32, i64)> {
-        self.identities.consent_offset()
+        self.identities.consent_offset().filter(|_| self.rules.elements.is_none())
     }
 
     /// Judges one record and gives what became of it at each route, in the order of the configuration.
@@ -158,7 +163,7 @@ impl<'r> Judge<'r> {
                 let mut asked = Asked::default();
                 for (index, route) in rules.routes.iter().enumerate() {
                     let outcome = self.route(batch, view, read, index, route, &mut asked)?;
-                    each(index, outcome, self.identities.consent_offset());
+                    each(index, outcome, self.consent_offset());
                 }
             }
         }
@@ -197,25 +202,23 @@ impl<'r> Judge<'r> {
         if record.size() > self.max_record_bytes {
             return Err(Reason::TooLarge);
         }
-        let (text, slots) =
-            match record.value {
-                Some(value) => {
-                    let (text, slots) = scan(value, &self.rules.tree, self.rules.slots, self.max_depth)
-                        .map_err(|fault| match fault {
-                            Fault::Malformed => Reason::Malformed,
-                            Fault::TooDeep => Reason::TooDeep,
-                            Fault::Ambiguous => Reason::Ambiguous,
-                        })?;
-                    (Some(text), slots)
-                }
-                None if record.is_deletion() => (None, Slots::new()),
-                None => return Err(Reason::Malformed),
-            };
+        if let (Some(array), Some(value)) = (self.rules.elements, record.value) {
+            return elements::read(self.rules, array, record, value, self.max_depth, view);
+        }
+        let (text, slots) = match record.value {
+            Some(value) => {
+                let scanned = scan(value, &self.rules.tree, self.rules.slots, self.max_depth);
+                let (text, slots) = scanned.map_err(reason_of)?;
+                (Some(text), slots)
+            }
+            None if record.is_deletion() => (None, Slots::new()),
+            None => return Err(Reason::Malformed),
+        };
         if subject::is_ambiguous(self.rules, record) {
             return Err(Reason::Ambiguous);
         }
         let named = subject::named(self.rules, record, &slots, view);
-        Ok(Read { record, text, slots, named })
+        Ok(Read { record, text, slots, named, elements: None })
     }
 
     fn route<'batch, 'm>(
@@ -228,7 +231,7 @@ impl<'r> Judge<'r> {
         asked: &mut Asked,
     ) -> Result<Outcome<'batch, 'm>, Misplaced> {
         if read.record.is_deletion() && route.pass_tombstones {
-            return Ok(self.clear(decide(batch, read, Question::Deletion), route));
+            return Ok(self.clear_whole(decide(batch, read, Question::Deletion), route));
         }
         if let Some(when) = &route.when {
             let seen = asked.seen.get_or_insert_with(|| Seen::new(read.record, read.text));
@@ -239,7 +242,7 @@ impl<'r> Judge<'r> {
             }
         }
         if let Needs::Nothing(level) = route.needs {
-            return Ok(self.clear(decide(batch, read, Question::Nothing { level }), route));
+            return Ok(self.clear_whole(decide(batch, read, Question::Nothing { level }), route));
         }
         let occurred_at = match *asked.subject.get_or_insert_with(|| self.resolve(view, read)) {
             Ok(occurred_at) => occurred_at,
@@ -248,6 +251,9 @@ impl<'r> Judge<'r> {
                 return Err(Misplaced::of(read.record, own, view.partitions().unwrap_or_default()));
             }
         };
+        if self.rules.elements.is_some() {
+            return self.several(batch, view, read, (index, route), occurred_at);
+        }
         let words = view.cache().words();
         if let Some(Some(matcher)) = self.matchers.get_mut(index) {
             matcher.learn(words);
@@ -259,35 +265,56 @@ impl<'r> Judge<'r> {
         let (deadlines, stamp) = (asked.deadlines, || said(route.stamp.as_ref(), &read.slots));
         let stamp = &stamp;
         let question = Question::Consent { matcher, words, terms, occurred_at, deadlines, identities, stamp };
-        Ok(self.clear(decide(batch, read, question), route))
+        Ok(self.clear_whole(decide(batch, read, question), route))
     }
 
-    /// Looks up whom the record names, and says when its event occurred.
+    /// Looks up whom the record names, and says when its event occurred. Of several people each is looked up when
+    /// they are decided.
     fn resolve(&mut self, view: &View<'_>, read: &Read<'_, '_>) -> Result<Option<Timestamp>, Unresolved> {
         let named = read.named.as_ref().map_err(|reason| Unresolved::Faulty(*reason))?;
-        subject::look_up(named, read.record.partition, view, &mut self.identities)
-            .map_err(Unresolved::Elsewhere)?;
+        if self.rules.elements.is_none() {
+            subject::look_up(named, read.record.partition, view, &mut self.identities)
+                .map_err(Unresolved::Elsewhere)?;
+        }
         subject::occurred_at(self.rules, read.record, &read.slots).map_err(Unresolved::Faulty)
     }
 
-    fn clear<'batch, 'm>(&self, judged: Judged<'batch, &Read<'_, 'm>>, route: &Route) -> Outcome<'batch, 'm> {
-        let permitted = match judged {
-            Judged::Permitted(permitted) => permitted,
-            Judged::Held { reason, until, .. } => return Outcome::Held { reason, until },
-            Judged::Dropped { reason, .. } => return Outcome::Dropped(reason),
-        };
-        let reduce =
-            |read: &Read<'_, 'm>, grounds| self.reducer.reduce(read.record, read.text, grounds, route.key);
-        match permitted.clear(reduce) {
-            Ok(cleared) => {
-                let reason = match cleared.grounds() {
-                    Grounds::Consent { .. } if cleared.record().reduced => Reason::Reduced,
-                    Grounds::Consent { .. } => Reason::Permitted,
-                    Grounds::Exempt { .. } | Grounds::Deletion => Reason::Exempt,
-                };
-                Outcome::Forwarded { cleared, reason }
-            }
-            Err(_failed) => Outcome::Quarantined(Reason::TransformFailed),
+    fn clear_whole<'batch, 'm>(
+        &self,
+        judged: Judged<'batch, &Read<'_, 'm>>,
+        route: &Route,
+    ) -> Outcome<'batch, 'm> {
+        clear(judged, |read, grounds| self.reducer.reduce(read.record, read.text, grounds, route.key))
+    }
+}
+
+/// What becomes of what was judged, once `reduce` has done its fields.
+fn clear<'batch, 'm, R>(
+    judged: Judged<'batch, R>,
+    reduce: impl FnOnce(R, Grounds) -> Result<Outgoing<'m>, Failed>,
+) -> Outcome<'batch, 'm> {
+    let permitted = match judged {
+        Judged::Permitted(permitted) => permitted,
+        Judged::Held { reason, until, .. } => return Outcome::Held { reason, until },
+        Judged::Dropped { reason, .. } => return Outcome::Dropped(reason),
+    };
+    match permitted.clear(reduce) {
+        Ok(cleared) => {
+            let reason = match cleared.grounds() {
+                Grounds::Consent { .. } if cleared.record().reduced => Reason::Reduced,
+                Grounds::Consent { .. } => Reason::Permitted,
+                Grounds::Exempt { .. } | Grounds::Deletion => Reason::Exempt,
+            };
+            Outcome::Forwarded { cleared, reason }
         }
+        Err(_failed) => Outcome::Quarantined(Reason::TransformFailed),
+    }
+}
+
+const fn reason_of(fault: Fault) -> Reason {
+    match fault {
+        Fault::Malformed => Reason::Malformed,
+        Fault::TooDeep => Reason::TooDeep,
+        Fault::Ambiguous => Reason::Ambiguous,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::settings::{
     FieldAction, FieldSettings, GrantsSettings, HoldSettings, KeyAction, Place, PolicySettings,
-    RequireSettings, RouteSettings, RulesSettings, StampFormat,
+    RequireSettings, RouteSettings, RulesSettings, SelectorSettings, StampFormat,
 };
 use super::when::{When, WhenError};
 use super::window::{Window, zone};
@@ -20,6 +20,8 @@ pub struct Rules {
     pub name: String,
     /// How a record names its subjects, the first first.
     pub selectors: Vec<Selector>,
+    /// Where a record is about several people: the slot of the array that holds them, which the tree marks.
+    pub elements: Option<usize>,
     /// Where the event's own time stands.
     pub occurred_at: Option<From>,
     /// Every path that is read or labelled.
@@ -63,12 +65,11 @@ pub enum From {
 /// A labelled field.
 #[derive(Debug)]
 pub struct Label {
-    /// As written in the configuration; `header:NAME` for a header.
+    /// As written in the configuration; `header:NAME` for a header, `outside:/PATH` for what is beside the
+    /// elements.
     pub written: String,
     /// The header, or `None` for a path in the tree.
     pub header: Option<String>,
-    /// How many steps its path has.
-    pub depth: usize,
     /// Where the permitted level is below this, the action is carried out.
     pub level: u8,
     /// What is done.
@@ -131,34 +132,41 @@ pub enum RulesError {
 impl Rules {
     /// Compiles a pipeline's settings under a policy.
     pub fn compile(policy: &PolicySettings, settings: &RulesSettings) -> Result<Self, RulesError> {
+        let array = settings.elements.as_deref().map(Path::parse).transpose()?;
         let mut tree = Tree::default();
         let mut slots = 0;
-        let mut slot = |pointer: &str| -> Result<usize, RulesError> {
-            let slot = tree.read(&Path::parse(pointer)?, slots);
+        let mut read = |path: &Path| {
+            let slot = tree.read(path, slots);
             slots = slots.max(slot + 1);
-            Ok(slot)
+            slot
         };
-        let mut place = |place: &Place| -> Result<From, RulesError> {
+        let elements = array.as_ref().map(&mut read);
+        let mut place = |place: &Place, array: Option<&Path>| -> Result<From, RulesError> {
             Ok(match place {
                 Place::Header(name) => From::Header(name.clone()),
                 Place::Key => From::Key,
-                Place::Path(pointer) => From::Slot(slot(pointer)?),
+                Place::Path(pointer) => From::Slot(read(&start_from(array, pointer)?)),
             })
         };
-        let selectors = settings
-            .subject
-            .iter()
-            .map(|selector| Ok(Selector { kind: selector.kind.clone(), from: place(&selector.place)? }));
-        let selectors = selectors.collect::<Result<_, RulesError>>()?;
-        let occurred_at = settings.occurred_at.as_ref().map(&mut place).transpose()?;
+        let mut selector = |selector: &SelectorSettings| {
+            let from = place(&selector.place, array.as_ref())?;
+            Ok(Selector { kind: selector.kind.clone(), from })
+        };
+        let selectors = settings.subject.iter().map(&mut selector).collect::<Result<_, RulesError>>()?;
+        let occurred_at = settings.occurred_at.as_ref().map(|from| place(from, None)).transpose()?;
         let levels: Arc<[String]> = policy.levels.clone().into();
+        let mut slot = |pointer: &str| Ok(read(&Path::parse(pointer)?));
         let routes = settings.routes.iter().map(|route| compile_route(policy, route, &levels, &mut slot));
         let routes = routes.collect::<Result<_, RulesError>>()?;
+        if let Some(array) = &array {
+            tree.mark_elements(array);
+        }
         Ok(Self {
             name: settings.name.clone(),
             selectors,
+            elements,
             occurred_at,
-            labels: compile_labels(&settings.fields, &mut tree)?,
+            labels: compile_labels(&settings.fields, array.as_ref(), &mut tree)?,
             tree,
             slots,
             remove_unlabelled: settings.remove_unlabelled,
@@ -192,18 +200,27 @@ fn compile_terms(policy: &PolicySettings, settings: &RulesSettings) -> Result<Te
     })
 }
 
-fn compile_labels(fields: &[FieldSettings], tree: &mut Tree) -> Result<Vec<Label>, RulesError> {
+/// The path that a pointer means: from the whole value, or from each element of the array.
+fn start_from(array: Option<&Path>, pointer: &str) -> Result<Path, PathError> {
+    let path = Path::parse(pointer)?;
+    array.map_or(Ok(path.clone()), |array| array.each(&path))
+}
+
+fn compile_labels(
+    fields: &[FieldSettings],
+    array: Option<&Path>,
+    tree: &mut Tree,
+) -> Result<Vec<Label>, RulesError> {
     let label = |(number, field): (usize, &FieldSettings)| {
-        let (written, header, depth) = match &field.place {
-            Place::Header(name) => (format!("header:{name}"), Some(name.clone()), 0),
+        let (written, header) = match &field.place {
+            Place::Header(name) => (format!("header:{name}"), Some(name.clone())),
             Place::Key => return Err(RulesError::Unknown("key".to_owned())),
             Place::Path(pointer) => {
-                let path = Path::parse(pointer)?;
-                tree.label(&path, number);
-                (pointer.clone(), None, path.segments().len())
+                tree.label(&start_from(array.filter(|_| !field.outside), pointer)?, number);
+                (if field.outside { format!("outside:{pointer}") } else { pointer.clone() }, None)
             }
         };
-        Ok(Label { written, header, depth, level: small(field.level, "levels")?, action: field.action })
+        Ok(Label { written, header, level: small(field.level, "levels")?, action: field.action })
     };
     fields.iter().enumerate().map(label).collect()
 }

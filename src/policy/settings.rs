@@ -69,6 +69,8 @@ pub struct SelectorSettings {
 pub struct FieldSettings {
     /// A path (`*` for every element or member) or a header; never the key, never the whole value.
     pub place: Place,
+    /// In a pipeline with `elements`: its path starts from the whole value rather than from an element.
+    pub outside: bool,
     /// An index into the policy's `levels`.
     pub level: usize,
     /// What is done.
@@ -117,6 +119,9 @@ pub enum KeyAction {
 pub struct RulesSettings {
     /// The pipeline's name.
     pub name: String,
+    /// The array whose elements are people, each decided by itself: a JSON Pointer. Selectors then have paths
+    /// alone, and these and the fields' paths start from an element.
+    pub elements: Option<String>,
     /// How a record names its subjects, the first first; never empty.
     pub subject: Vec<SelectorSettings>,
     /// True: every identity present must permit (`match: all`). False: the first one present must.

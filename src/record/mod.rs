@@ -31,7 +31,21 @@ pub struct Record<'m> {
     pub timestamp: Option<Timestamp>,
 }
 
+/// A record without its value.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a, 'm> {
+    /// The key; `None` is Kafka's null.
+    pub key: Option<&'m [u8]>,
+    /// The headers, in order.
+    pub headers: &'a [Header<'m>],
+}
+
 impl<'m> Record<'m> {
+    /// What there is of it besides its value.
+    pub fn envelope(&self) -> Envelope<'_, 'm> {
+        Envelope { key: self.key, headers: &self.headers }
+    }
+
     /// Key, value and headers, in bytes.
     pub fn size(&self) -> usize {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);

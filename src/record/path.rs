@@ -53,6 +53,20 @@ impl Path {
         &self.0
     }
 
+    /// What `below` stands for in every element of the array at this path.
+    pub fn each(&self, below: &Self) -> Result<Self, PathError> {
+        let segments: Vec<_> = self.0.iter().chain([&Segment::Every]).chain(&below.0).cloned().collect();
+        if segments.len() > MAX_SEGMENTS { Err(PathError::TooLong) } else { Ok(Self(segments)) }
+    }
+
+    /// Whether something may stand at one of the two and at or under the other.
+    pub fn meets(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Segment, &Segment)| {
+            one == other || *one == Segment::Every || *other == Segment::Every
+        };
+        self.0.iter().zip(&other.0).all(same)
+    }
+
     /// Whether it may stand for several places.
     pub fn has_every(&self) -> bool {
         self.0.contains(&Segment::Every)
@@ -90,5 +104,29 @@ mod tests {
         assert_eq!(Path::parse("/a~"), Err(PathError::BadEscape));
         assert!(Path::parse(&"/a".repeat(127)).is_ok());
         assert_eq!(Path::parse(&"/a".repeat(128)), Err(PathError::TooLong));
+    }
+
+    #[test]
+    fn goes_on_in_each_element() {
+        let path = |text: &str| Path::parse(text).unwrap();
+        assert_eq!(path("/people").each(&path("/user/id")), Ok(path("/people/*/user/id")));
+        assert_eq!(path("").each(&path("")), Ok(path("/*")));
+        assert!(path(&"/a".repeat(63)).each(&path(&"/a".repeat(63))).is_ok());
+        assert_eq!(path(&"/a".repeat(63)).each(&path(&"/a".repeat(64))), Err(PathError::TooLong));
+    }
+
+    #[test]
+    fn two_paths_meet_where_one_leads_through_the_other() {
+        let meet = |one: &str, other: &str| {
+            let (one, other) = (Path::parse(one).unwrap(), Path::parse(other).unwrap());
+            assert_eq!(one.meets(&other), other.meets(&one));
+            one.meets(&other)
+        };
+        for (one, other) in [("/a", "/a"), ("/a", "/a/b/c"), ("", "/a"), ("/*/b", "/a"), ("/*/b", "/a/*/c")] {
+            assert!(meet(one, other), "{one} {other}");
+        }
+        for (one, other) in [("/a", "/b"), ("/a/b", "/a/c/d"), ("/*/b", "/a/c"), ("/a", "/aa")] {
+            assert!(!meet(one, other), "{one} {other}");
+        }
     }
 }

@@ -14,6 +14,8 @@ pub type Places = SmallVec<[NodeId; 4]>;
 #[derive(Clone, Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// Where the array stands whose elements are people.
+    elements: Option<NodeId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -28,7 +30,7 @@ struct Node {
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self { nodes: vec![Node::default()], elements: None }
     }
 }
 
@@ -45,6 +47,21 @@ impl Tree {
         if let Some(node) = self.nodes.get_mut(at) {
             node.labels.push(label);
         }
+    }
+
+    /// The array at `path`, to which no other path leads, holds a person an element.
+    pub fn mark_elements(&mut self, path: &Path) {
+        self.elements = Some(self.grow(path));
+    }
+
+    /// Whether these are the places of the array that is marked.
+    pub fn is_elements(&self, places: &[NodeId]) -> bool {
+        self.elements.is_some_and(|array| places.contains(&array))
+    }
+
+    /// The places of any element of the array that is marked.
+    pub fn each_element(&self) -> Places {
+        self.elements.map_or_else(Places::new, |array| self.element(&[array], 0))
     }
 
     /// The whole value's places.
@@ -162,6 +179,19 @@ mod tests {
         assert_eq!(tree.slots(&second).collect::<Vec<_>>(), [0]);
         assert!(tree.member(&tree.root(), "other").is_empty());
         assert!(!tree.goes_on(&first) && tree.goes_on(&items));
+    }
+
+    #[test]
+    fn the_array_of_people_is_told_from_all_else() {
+        let mut tree = tree(&["/b/people/*/id", "/b/x", "/at"]);
+        assert!(!tree.is_elements(&tree.root()) && tree.each_element().is_empty());
+        tree.mark_elements(&Path::parse("/b/people").unwrap());
+        let b = tree.member(&tree.root(), "b");
+        let people = tree.member(&b, "people");
+        assert!(tree.is_elements(&people) && !tree.is_elements(&b));
+        assert!(!tree.is_elements(&tree.member(&b, "x")) && !tree.is_elements(&Places::new()));
+        assert_eq!(tree.each_element(), tree.element(&people, 7));
+        assert_eq!(tree.slots(&tree.member(&tree.each_element(), "id")).collect::<Vec<_>>(), [0]);
     }
 
     #[test]

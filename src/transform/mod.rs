@@ -4,6 +4,7 @@
 //! fails the record; it never lets the field through.
 
 mod action;
+mod elements;
 mod value;
 
 use std::borrow::Cow;
@@ -15,8 +16,9 @@ use smallvec::SmallVec;
 use crate::consent::Grounds;
 use crate::policy::rules::{Label, Rules};
 use crate::policy::settings::{FieldAction, KeyAction};
-use crate::record::Record;
+use crate::record::{Envelope, Record};
 use action::Pseudonyms;
+pub use elements::Around;
 
 /// A field action cannot be carried out on what stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,15 @@ pub struct Outgoing<'m> {
     pub acted: SmallVec<[usize; 4]>,
     /// Whether anything was reduced, listed or not.
     pub reduced: bool,
+}
+
+impl Outgoing<'_> {
+    /// Each label once, in order.
+    fn finish(&mut self) {
+        self.acted.sort_unstable();
+        self.acted.dedup();
+        self.reduced |= !self.acted.is_empty();
+    }
 }
 
 /// Carries out a pipeline's field actions.
@@ -69,29 +80,35 @@ impl<'r> Reducer<'r> {
             // A deletion has no fields but its headers, and nobody was asked about them.
             Grounds::Deletion => Some(0),
         };
-        let mut out = Outgoing {
-            key: self.key(record.key, key)?,
-            value: text.map(|text| Cow::Borrowed(text.as_bytes())),
-            headers: SmallVec::new(),
+        let mut out = self.begin(record.envelope(), key)?;
+        out.value = text.map(|text| Cow::Borrowed(text.as_bytes()));
+        let Some(level) = level else { return Ok(out) };
+        self.reduce_headers(&mut out, level)?;
+        if let Some(text) = text.filter(|_| self.has_work(level)) {
+            let walk = value::Walk::new(self.rules, &self.pseudonyms, level);
+            let done = walk.over(text, &self.rules.tree.root(), &mut out.acted, &mut out.reduced)?;
+            out.value = Some(bytes(done));
+        }
+        out.finish();
+        Ok(out)
+    }
+
+    /// The record without its value, the key done and the headers as they came.
+    fn begin<'m>(&self, envelope: Envelope<'_, 'm>, key: KeyAction) -> Result<Outgoing<'m>, Failed> {
+        let own = envelope.headers.iter().filter(|(name, _)| !name.starts_with("consentry."));
+        Ok(Outgoing {
+            key: self.key(envelope.key, key)?,
+            value: None,
+            headers: own.map(|(name, value)| (*name, value.map(Cow::Borrowed))).collect(),
             acted: SmallVec::new(),
             reduced: false,
-        };
-        let own = record.headers.iter().filter(|(name, _)| !name.starts_with("consentry."));
-        out.headers.extend(own.map(|(name, value)| (*name, value.map(Cow::Borrowed))));
-        let Some(level) = level else { return Ok(out) };
-        let due = |label: &Label| label.level > level;
-        if self.rules.labels.iter().any(|label| label.header.is_some() && due(label)) {
-            self.reduce_headers(&mut out, level)?;
-        }
-        let fields = self.rules.labels.iter().any(|label| label.header.is_none() && due(label));
-        if let Some(text) = text.filter(|_| fields || self.rules.remove_unlabelled) {
-            let walk = value::Walk::new(self.rules, &self.pseudonyms, level);
-            out.value = Some(walk.over(text, &mut out.acted, &mut out.reduced)?);
-        }
-        out.acted.sort_unstable();
-        out.acted.dedup();
-        out.reduced |= !out.acted.is_empty();
-        Ok(out)
+        })
+    }
+
+    /// Whether a value may have to change where this level is permitted.
+    fn has_work(&self, level: u8) -> bool {
+        let due = |label: &Label| label.header.is_none() && label.level > level;
+        self.rules.remove_unlabelled || self.rules.labels.iter().any(due)
     }
 
     fn key<'m>(&self, key: Option<&'m [u8]>, action: KeyAction) -> Result<Option<Cow<'m, [u8]>>, Failed> {
@@ -119,6 +136,14 @@ impl<'r> Reducer<'r> {
             }
         }
         Ok(())
+    }
+}
+
+/// Text as bytes, borrowed where it was.
+fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 

@@ -21,11 +21,13 @@ fn rules(fields: &[(&str, usize, FieldAction)], remove_unlabelled: bool) -> Rule
     };
     let field = |(written, level, action): &(&str, usize, FieldAction)| FieldSettings {
         place: place(written),
+        outside: false,
         level: *level,
         action: *action,
     };
     let settings = RulesSettings {
         name: "p".to_owned(),
+        elements: None,
         subject: vec![SelectorSettings { kind: "user_id".to_owned(), place: Place::Path("/id".to_owned()) }],
         match_all: false,
         occurred_at: None,

@@ -25,6 +25,8 @@ pub struct Walk<'a> {
     rules: &'a Rules,
     pseudonyms: &'a Pseudonyms,
     level: u8,
+    /// What stands in place of the array of people, brackets and all.
+    array: Option<&'a str>,
 }
 
 /// What the pass did.
@@ -35,24 +37,29 @@ struct Report<'a> {
 
 impl<'a> Walk<'a> {
     pub const fn new(rules: &'a Rules, pseudonyms: &'a Pseudonyms, level: u8) -> Self {
-        Self { rules, pseudonyms, level }
+        Self { rules, pseudonyms, level, array: None }
     }
 
-    /// Walks the whole value.
+    /// As [`Walk::new`], of what stands around people: their array is this, and is done already.
+    pub const fn around(rules: &'a Rules, pseudonyms: &'a Pseudonyms, level: u8, array: &'a str) -> Self {
+        Self { rules, pseudonyms, level, array: Some(array) }
+    }
+
+    /// Walks a value that stands at these places, white space around it and all.
     pub fn over<'v>(
         &self,
         text: &'v str,
+        places: &Places,
         acted: &mut SmallVec<[usize; 4]>,
         reduced: &mut bool,
-    ) -> Result<Cow<'v, [u8]>, Failed> {
-        let root = self.rules.tree.root();
+    ) -> Result<Cow<'v, str>, Failed> {
         let bare = text.trim_matches(WHITE_SPACE);
-        let done = self.at(bare, &root, false, &mut Report { acted, reduced })?;
+        let done = self.at(bare, places, false, &mut Report { acted, reduced })?;
         Ok(match done {
-            Done::Same(_) => Cow::Borrowed(text.as_bytes()),
-            Done::Text(text) => Cow::Owned(text.into_bytes()),
-            // A whole value cannot be taken out of a record that is no deletion.
-            Done::Gone => Cow::Borrowed(b"null"),
+            Done::Same(_) => Cow::Borrowed(text),
+            Done::Text(text) => Cow::Owned(text),
+            // A whole value cannot be taken out of a record that is no deletion, and an element becomes null.
+            Done::Gone => Cow::Borrowed("null"),
         })
     }
 
@@ -65,6 +72,9 @@ impl<'a> Walk<'a> {
         report: &mut Report<'_>,
     ) -> Result<Done<'v>, Failed> {
         let tree = &self.rules.tree;
+        if let Some(array) = self.array.filter(|_| tree.is_elements(places)) {
+            return Ok(Done::Text(array.to_owned()));
+        }
         let covered = covered || !tree.labels(places).is_empty();
         let bare = self.rules.remove_unlabelled && !covered;
         let mut done = Done::Same(raw);

@@ -278,7 +278,51 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ),
     ("    group: shop-group", r#"    group: "shop group""#, "24:12 this is no name for a consumer group"),
     ("    group: shop-group", "    shadow: true", "24:5 `shadow` is not available yet"),
-    ("    group: shop-group", "    elements: /people", "24:5 `elements` is not available yet"),
+    (
+        "    subject: [{type: user_id, path: /user/id}]",
+        "    elements: people\n    subject: [{type: user_id, path: /user/id}]",
+        "26:15 `people` is no JSON Pointer: a JSON Pointer begins with `/`: write `/people`",
+    ),
+    (
+        "    subject: [{type: user_id, path: /user/id}]",
+        "    elements: /carts/*\n    subject: [{type: user_id, path: /user/id}]",
+        "26:15 `*` may not stand in `elements`",
+    ),
+    (
+        "    subject: [{type: user_id, path: /user/id}]",
+        "    elements: [/people]\n    subject: [{type: user_id, path: /user/id}]",
+        "26:15 expected a string, found a list",
+    ),
+    (
+        "    subject: [{type: user_id, path: /user/id}]",
+        "    elements: /people\n    subject: [{type: user_id, path: /id}, {type: email, header: x-email}]",
+        "27:57 `header` in a pipeline with `elements`",
+    ),
+    (
+        "    subject: [{type: user_id, path: /user/id}]",
+        "    elements: /people\n    subject: [{type: user_id, key: true}]",
+        "27:31 `key` in a pipeline with `elements`",
+    ),
+    (
+        "    subject: [{type: user_id, path: /user/id}]",
+        "    elements: /occurred_at\n    subject: [{type: user_id, path: /user/id}]",
+        "28:25 this path leads to the array of `elements`, or may",
+    ),
+    (
+        "{path: /user/email, level: contact, action: mask}",
+        "{path: /user/email, outside: true, level: contact, action: mask}",
+        "29:29 `outside` in a pipeline without `elements`",
+    ),
+    (
+        "{path: /user/email, level",
+        "{path: /user/email, outside: yes, level",
+        "29:38 expected a boolean, found string `yes`",
+    ),
+    (
+        "        to: {kafka: {topic: security-events}}",
+        "        elements: /people\n        to: {kafka: {topic: security-events}}",
+        "46:9 unknown key `elements`",
+    ),
     ("    group: shop-group", "    audit: {topic: a}", "24:5 `audit` is not available yet"),
     ("topics: [shop-events]", "topics: []", "25:20 `topics` is empty"),
     ("topics: [shop-events]", "topics: [shop-events, shop-events]", "25:34 duplicate topic `shop-events`"),

@@ -34,6 +34,13 @@ const LABELS: [&str; 16] = [
     "/type",
 ];
 
+/// Labels on a person, where a record holds several.
+const OF_A_PERSON: [&str; 7] = ["/email", "/phone", "/country", "/born", "/tags/*", "/tags/0/x", "/more/x"];
+/// What stands outside the people then, wherever they are.
+const OUTSIDE: [&str; 7] = ["/ip", "/seen", "/amount", "/type", "/meta/*/x", "/user", "/batch/note"];
+/// Where the people are.
+const ARRAYS: [&str; 6] = ["/people", "/people", "/people", "/batch/people", "/batch/people", "/items"];
+
 pub fn config(dice: &mut Dice, routes: usize) -> Value {
     let mut policy = policy(dice);
     let listed = policy["levels"].as_array().cloned();
@@ -118,14 +125,27 @@ fn purposes(dice: &mut Dice, levels: &[Value]) -> Value {
 }
 
 fn pipeline(dice: &mut Dice, levels: &[Value], routes: usize) -> Value {
+    let elements = dice.often(30).then(|| if dice.often(4) { "" } else { dice.pick(&ARRAYS) });
     let mut pipeline = json!({
         "name": "shop",
         "from": {"topics": ["shop-events", "web-events"], "format": "json"},
-        "subject": subject(dice),
+        "subject": if elements.is_some() { subject_of_elements(dice) } else { subject(dice) },
         "hold": {"topic": "shop-hold"},
         "quarantine": {"topic": "shop-quarantine"},
-        "fields": fields(dice, levels),
     });
+    if let Some(path) = elements {
+        pipeline["elements"] = path.into();
+    }
+    pipeline["fields"] = match elements {
+        None => fields(dice, levels, &LABELS, false),
+        Some("") => fields(dice, levels, &OF_A_PERSON, false),
+        Some(_) => {
+            let mut all = fields(dice, levels, &OF_A_PERSON, false);
+            let outside = fields(dice, levels, &OUTSIDE, true);
+            all.as_array_mut().unwrap().splice(0..0, outside.as_array().unwrap().clone());
+            all
+        }
+    };
     if dice.often(70) {
         pipeline["match"] = dice.pick(&["first", "all"]).into();
     }
@@ -133,11 +153,12 @@ fn pipeline(dice: &mut Dice, levels: &[Value], routes: usize) -> Value {
         pipeline["unlabelled"] = dice.pick(&["pass", "remove"]).into();
     }
     match dice.below(3) {
-        0 => pipeline["occurred_at"] = json!({"path": "/at"}),
+        // In an array of people it would be somebody's own.
+        0 if elements != Some("") => pipeline["occurred_at"] = json!({"path": "/at"}),
         1 => pipeline["occurred_at"] = json!({"header": "x-time"}),
         _ => {}
     }
-    pipeline["routes"] = (0..routes).map(|number| route(dice, levels, number)).collect();
+    pipeline["routes"] = (0..routes).map(|number| route(dice, levels, number, elements.is_none())).collect();
     pipeline
 }
 
@@ -157,21 +178,42 @@ fn subject(dice: &mut Dice) -> Value {
     }
 }
 
-fn fields(dice: &mut Dice, levels: &[Value]) -> Value {
+fn subject_of_elements(dice: &mut Dice) -> Value {
+    let user = json!({"type": "user_id", "path": "/id"});
+    let email = json!({"type": "email", "path": "/email"});
+    let owner = json!({"type": "user_id", "path": "/owner"});
+    match dice.below(10) {
+        0..4 => json!([user]),
+        4..7 => json!([user, email]),
+        7 => json!([email, user]),
+        8 => json!([owner, user]),
+        _ => json!([{"type": "user_id", "path": ""}]),
+    }
+}
+
+fn fields(dice: &mut Dice, levels: &[Value], labels: &[&'static str], outside: bool) -> Value {
     let mut fields = Vec::new();
-    let mut paths = dice.some(&LABELS, 30);
+    let mut paths = dice.some(labels, 30);
     dice.shuffle(&mut paths);
     for path in paths {
         let action = match path {
-            "/user/born" | "/seen" => {
+            "/user/born" | "/seen" | "/born" => {
                 dice.pick(&[json!({"generalize": "day"}), json!({"generalize": "year"})])
             }
             "/items/*/price" | "/amount" => dice.pick(&[json!({"generalize": 10}), json!("hash")]),
             "/ip" => json!({"generalize": "ip"}),
-            "/user/phone" | "/user/country" => dice.pick(&[json!({"truncate": 2}), json!("mask")]),
+            "/user/phone" | "/user/country" | "/phone" | "/country" => {
+                dice.pick(&[json!({"truncate": 2}), json!("mask")])
+            }
             _ => dice.pick(&["remove", "remove", "null", "mask", "hash"]).into(),
         };
         fields.push(json!({"path": path, "level": dice.pick(levels), "action": action}));
+        if outside {
+            fields.last_mut().unwrap()["outside"] = true.into();
+        }
+    }
+    if outside {
+        return fields.into();
     }
     if dice.often(40) {
         let action = dice.pick(&[json!({"generalize": "ip"}), json!("hash"), json!("remove")]);
@@ -184,7 +226,7 @@ fn fields(dice: &mut Dice, levels: &[Value]) -> Value {
     fields.into()
 }
 
-fn route(dice: &mut Dice, levels: &[Value], number: usize) -> Value {
+fn route(dice: &mut Dice, levels: &[Value], number: usize, is_about_one: bool) -> Value {
     let key = dice.pick(&["keep", "keep", "hash", "remove"]);
     let mut kafka = json!({"topic": format!("to-{number}")});
     if key != "keep" {
@@ -208,7 +250,8 @@ fn route(dice: &mut Dice, levels: &[Value], number: usize) -> Value {
         return route;
     }
     route["require"] = require(dice);
-    if dice.often(25) {
+    // A stamp says what one person chose.
+    if is_about_one && dice.often(25) {
         route["stamp"] = stamps::required(dice);
     }
     if dice.often(60) {

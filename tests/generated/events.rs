@@ -5,11 +5,12 @@ use crate::oracle::time::{Millis, write};
 use serde_json::{Map, Value, json};
 
 /// The lines of `--events`.
-pub fn events(dice: &mut Dice, now: Millis, count: usize) -> Vec<String> {
-    (0..count).map(|_| event(dice, now)).collect()
+pub fn events(dice: &mut Dice, config: &Value, now: Millis, count: usize) -> Vec<String> {
+    let pipeline = &config["pipelines"][0];
+    (0..count).map(|_| event(dice, pipeline, now)).collect()
 }
 
-fn event(dice: &mut Dice, now: Millis) -> String {
+fn event(dice: &mut Dice, pipeline: &Value, now: Millis) -> String {
     let mut event = json!({"topic": dice.pick(&["shop-events", "shop-events", "web-events"])});
     if dice.often(70) {
         event["key"] = spelled(dice, "device").into();
@@ -25,7 +26,11 @@ fn event(dice: &mut Dice, now: Millis) -> String {
         event["value"] = Value::Null;
         return event.to_string();
     }
-    let value = value(dice, now);
+    let mut value = value(dice, now);
+    if let (Some(path), true) = (pipeline["elements"].as_str(), dice.often(97)) {
+        let bare = pipeline["subject"][0]["path"] == "";
+        put_people(dice, &mut value, path, bare, now);
+    }
     if dice.often(60) {
         event["value"] = value;
     } else {
@@ -197,6 +202,56 @@ fn items(dice: &mut Dice) -> Value {
         items.push(dice.pick(&[json!(7), Value::Null, json!([])]));
     }
     if dice.often(5) { json!({"first": items}) } else { items.into() }
+}
+
+/// Puts people where the pipeline looks for them, mostly as it expects them.
+fn put_people(dice: &mut Dice, value: &mut Value, path: &str, bare: bool, now: Millis) {
+    let count = dice.pick(&[0, 1, 1, 2, 2, 3, 3, 4]);
+    let mut people: Vec<Value> = (0..count).map(|_| person(dice, bare, now)).collect();
+    if dice.often(3) {
+        people.push(dice.pick(&[json!(7), Value::Null, json!([]), json!({})]));
+    }
+    let people = match dice.below(40) {
+        0 => Value::Null,
+        1 => json!({"first": people}),
+        2 => json!("somebody"),
+        _ => people.into(),
+    };
+    match (path, value.as_object_mut()) {
+        ("", _) => *value = people,
+        ("/batch/people", Some(members)) => {
+            let note = dice.pick(&[json!("delivered"), Value::Null, json!({"by": "van"})]);
+            members.insert("batch".to_owned(), json!({"note": note, "people": people, "n": 1}));
+        }
+        (_, Some(members)) => drop(members.insert(path[1..].to_owned(), people)),
+        (_, None) => {}
+    }
+}
+
+fn person(dice: &mut Dice, bare: bool, now: Millis) -> Value {
+    if bare && dice.often(95) {
+        return spelled(dice, "user_id").into();
+    }
+    let mut person = user(dice, now);
+    if dice.often(97) {
+        // Mostly somebody: one who cannot be read sets the whole record aside.
+        person = json!({"id": spelled(dice, "user_id"), "email": spelled(dice, "email")});
+        if dice.often(15) {
+            person["email"] = Value::Null;
+        }
+        if dice.often(30) {
+            person["phone"] = dice.pick(&[json!("+31612345678"), json!("+1"), Value::Null]);
+        }
+        if dice.often(40) {
+            person["born"] = write(now - 9_000 * 86_400_000).into();
+        }
+    }
+    if dice.often(40) && person.is_object() {
+        person["tags"] = dice.pick(&[json!(["a", 1, null]), json!([]), json!("a"), json!([{"x": 1}])]);
+        person["more"] = dice.pick(&[json!({"x": {}, "y": 2}), json!({"x": "x"}), json!(0)]);
+        person["owner"] = if dice.often(90) { spelled(dice, "user_id").into() } else { id(dice) };
+    }
+    person
 }
 
 /// A value as text, sometimes spoiled.

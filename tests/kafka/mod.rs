@@ -27,6 +27,7 @@ mod groups;
 mod harness;
 mod holds;
 mod hot;
+mod identities;
 mod jars;
 mod kill;
 mod metrics;

@@ -28,16 +28,17 @@ pub struct Failed;
 pub fn reduce(
     value: Option<Node>,
     headers: Headers,
-    (labels, strip_unlabelled): (&[Label], bool),
+    (labels, strip_unlabelled): (&[&Label], bool),
     level: usize,
     key: &[u8],
 ) -> Result<Reduced, Failed> {
     let mut record = Reduced { value, headers, fields: Vec::new(), stripped: false };
     if let (true, Some(value)) = (strip_unlabelled, &mut record.value) {
-        let paths: Vec<&[String]> = labels.iter().filter_map(path).collect();
+        let paths: Vec<&[String]> = labels.iter().filter_map(|label| path(label)).collect();
         record.stripped = strip(value, &mut Vec::new(), &paths);
     }
-    let mut due: Vec<(usize, &Label)> = labels.iter().enumerate().filter(|(_, l)| l.level > level).collect();
+    let mut due: Vec<(usize, &Label)> =
+        labels.iter().copied().enumerate().filter(|(_, l)| l.level > level).collect();
     // Longer paths before shorter.
     due.sort_by_key(|(_, label)| std::cmp::Reverse(path(label).map_or(0, <[String]>::len)));
     let mut acted = Vec::new();

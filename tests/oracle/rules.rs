@@ -40,6 +40,8 @@ pub struct Window {
 
 pub struct Pipeline {
     pub name: String,
+    /// Where the people of a record stand; selectors and labels then begin at one of them.
+    pub elements: Option<Vec<String>>,
     pub subjects: Vec<(String, Source)>,
     pub match_all: bool,
     pub occurred_at: Option<Source>,
@@ -48,17 +50,42 @@ pub struct Pipeline {
     pub routes: Vec<Route>,
 }
 
+impl Pipeline {
+    /// A path that begins at each element, from the whole value; without `elements` it does so already.
+    pub fn whole_path(&self, path: &[String]) -> Vec<String> {
+        match &self.elements {
+            None => path.to_vec(),
+            Some(array) => [array.as_slice(), &["*".to_owned()], path].concat(),
+        }
+    }
+
+    /// The labels, each with the path that it has from the whole value.
+    pub fn labels_with_whole_paths(&self) -> Vec<Label> {
+        let label = |label: &Label| match &label.source {
+            Source::Path(path) if !label.outside => {
+                Label { source: Source::Path(self.whole_path(path)), ..label.clone() }
+            }
+            _ => label.clone(),
+        };
+        self.fields.iter().map(label).collect()
+    }
+}
+
 /// Where a subject, a time or a labelled field stands.
+#[derive(Clone)]
 pub enum Source {
     Path(Vec<String>),
     Header(String),
     Key,
 }
 
+#[derive(Clone)]
 pub struct Label {
     /// As written: `/user/email`, `header:x-client-ip`.
     pub shown: String,
     pub source: Source,
+    /// With `elements`: it begins at the whole value.
+    pub outside: bool,
     pub level: usize,
     pub action: Action,
 }
@@ -201,6 +228,7 @@ fn pipeline(pipeline: &Value, policy: &Policy) -> Pipeline {
     let list = |key: &str| pipeline[key].as_array().cloned().unwrap_or_default();
     Pipeline {
         name: word(&pipeline["name"]).unwrap(),
+        elements: pipeline["elements"].as_str().map(pointer),
         subjects: list("subject").iter().map(|s| (word(&s["type"]).unwrap(), source(s))).collect(),
         match_all: pipeline["match"] == "all",
         occurred_at: pipeline.get("occurred_at").map(source),
@@ -220,8 +248,11 @@ fn source(written: &Value) -> Source {
 
 fn label(label: &Value, policy: &Policy) -> Label {
     let header = label["header"].as_str().map(|name| format!("header:{name}"));
+    let outside = label["outside"] == true;
+    let path = word(&label["path"]).map(|path| if outside { format!("outside:{path}") } else { path });
     Label {
-        shown: header.or_else(|| word(&label["path"])).unwrap(),
+        shown: header.or(path).unwrap(),
+        outside,
         source: source(label),
         level: place(&policy.levels, label["level"].as_str().unwrap()),
         action: action(&label["action"]),

@@ -17,6 +17,13 @@ pub(in crate::config) struct Pipeline {
     /// What it reads.
     #[schemars(required)]
     pub from: Option<Source>,
+    /// For records about several people: where the array stands whose elements are people, as a JSON Pointer
+    /// without `*` (`""` where the value itself is the array). Each element is decided by itself and reduced to its
+    /// own level, and who does not permit is taken out (`hold` waits for nobody here). Then `subject` has paths
+    /// alone, which start from an element, as those of `fields` do; what stands outside the array is labelled with
+    /// `outside: true` and, like headers, reduced to the lowest level of those who stay. `when` and `occurred_at`
+    /// look at the record as a whole, and the key is the sink's affair: if it names a person, hash or remove it.
+    pub elements: Option<String>,
     /// How a record names the person it is about; several where there are several identities.
     #[schemars(required, length(min = 1))]
     pub subject: Option<Vec<Selector>>,
@@ -116,6 +123,9 @@ pub(in crate::config) struct Field {
     pub path: Option<String>,
     /// The name of a header.
     pub header: Option<String>,
+    /// In a pipeline with `elements`: `true` if the path starts from the whole value and the field stands outside
+    /// the array of people. Default: false, the path starts from each element.
+    pub outside: Option<bool>,
     /// The level it takes to see the field as it is.
     #[schemars(required)]
     pub level: Option<String>,

@@ -110,6 +110,12 @@ pub(super) fn share(
         Some(raw::Cache::Sharded) => {}
     }
     for (number, pipeline) in pipelines.iter().enumerate() {
+        if pipeline.rules.elements.is_some() {
+            let help = "an event is on the partition of one person, and what is known of the others in it is \
+                        elsewhere; write `consent.cache: replicated`, or one event a person";
+            let spot = root.key("pipelines").item(number).key("elements");
+            problems.add(spot.key_at(), "`elements` with `consent.cache: sharded`", help);
+        }
         if pipeline.rules.subject.len() > 1 {
             let help = "an event is on the partition of one subject, and what is known of the others is \
                         elsewhere; keep that one, or write `consent.cache: replicated`";

@@ -25,7 +25,12 @@ pub(super) fn field(
     }
     let action = action(raw.action.as_ref(), spot.key("action"), problems);
     let place = place::label(raw, spot, problems);
-    FieldSettings { place, level: index.unwrap_or_default(), action }
+    FieldSettings {
+        place,
+        outside: raw.outside.unwrap_or_default(),
+        level: index.unwrap_or_default(),
+        action,
+    }
 }
 
 fn action(

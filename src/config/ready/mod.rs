@@ -5,6 +5,7 @@
 
 mod admin;
 mod cluster;
+mod elements;
 mod field;
 mod limits;
 mod names;
@@ -113,6 +114,7 @@ pub(super) fn ready(
     policy.pseudonym_key =
         secret::pseudonym_key(kept, root.key("policy").key("pseudonym_key"), &asked, found);
     let policy_hash = hash::policy_hash(&policy, &pipelines);
+    elements::warn(raw.pipelines.as_deref(), root, &mut found.warnings);
     let warnings = std::mem::take(&mut found.warnings);
     Ready { instance, admin, cluster, follower, cache, policy, policy_hash, pipelines, line, warnings }
 }

@@ -4,7 +4,7 @@ use super::super::problem::Problems;
 use super::super::raw;
 use super::super::spot::Spot;
 use super::policy::Words;
-use super::{empty, field, missing, names, place, route};
+use super::{elements, empty, field, missing, names, place, route};
 use crate::kafka::settings::TopicSettings;
 use crate::pipeline::settings::{PipelineSettings, Start};
 use crate::policy::settings::{FieldSettings, RulesSettings, SelectorSettings};
@@ -69,6 +69,7 @@ fn pipeline(raw: &raw::Pipeline, spot: Spot<'_>, words: &Words, problems: &mut P
         quarantine: quarantine(raw, &name, spot.key("quarantine"), problems),
         sinks,
         rules: RulesSettings {
+            elements: elements::elements(raw, spot, problems),
             subject: subject(raw.subject.as_deref(), spot.key("subject"), problems),
             match_all: matches!(raw.matching, Some(raw::Matching::All)),
             occurred_at: raw
@@ -126,7 +127,9 @@ fn fields(raw: &raw::Pipeline, spot: Spot<'_>, words: &Words, problems: &mut Pro
     let one = |(index, raw)| field::field(raw, spot.item(index), words, problems);
     let ready: Vec<_> = fields.iter().enumerate().map(one).collect();
     for (index, field) in ready.iter().enumerate() {
-        let same = |other: &FieldSettings| place::is_same(&other.place, &field.place);
+        let same = |other: &FieldSettings| {
+            other.outside == field.outside && place::is_same(&other.place, &field.place)
+        };
         if let Some(first) = ready.iter().take(index).position(same) {
             let line = spot.item(first).key_at().line;
             let help = format!("it is labelled on line {line} already; keep one of the two");

@@ -106,7 +106,7 @@ fn pointer(path: &str, spot: Spot<'_>, problems: &mut Problems) {
 fn single(place: &Place, spot: Spot<'_>, problems: &mut Problems) {
     let Place::Path(path) = place else { return };
     if Path::parse(path).is_ok_and(|path| path.has_every()) {
-        let help = "name the one value; a record that holds several people is not available yet (`elements`)";
+        let help = "name the one value; of a record that holds several people, `elements` names the array";
         problems.add(spot.key("path").at(), "`*` may not stand in a path that is read", help);
     }
 }

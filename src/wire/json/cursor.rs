@@ -33,6 +33,11 @@ impl<'v> Cursor<'v> {
         self.at
     }
 
+    /// The text from `begun` to just before `end`.
+    pub fn between(&self, begun: usize, end: usize) -> &'v str {
+        self.text.get(begun..end).unwrap_or_default()
+    }
+
     /// The text from `begun` to here.
     pub fn since(&self, begun: usize) -> &'v str {
         self.text.get(begun..self.at).unwrap_or_default()

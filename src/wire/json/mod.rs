@@ -9,6 +9,7 @@ mod names;
 mod parts;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -55,9 +56,23 @@ pub fn scan<'v>(
     slots: usize,
     max_depth: usize,
 ) -> Result<(&'v str, Slots<'v>), Fault> {
+    scan_elements(value, tree, slots, max_depth, |_, _| {}).map(|(text, slots, _)| (text, slots))
+}
+
+/// As [`scan`], of a value that holds people. Each element of the array that the tree marks is handed over as it
+/// is written, the white space around it included, with what stands in its slots; the slots that are returned
+/// are what was read elsewhere. The range is where in the text the elements stand, commas and all, between the
+/// array's brackets; `None`: no array is there. Where a fault is returned, what was handed over is void.
+pub fn scan_elements<'v>(
+    value: &'v [u8],
+    tree: &Tree,
+    slots: usize,
+    max_depth: usize,
+    each: impl FnMut(&'v str, &Slots<'v>),
+) -> Result<(&'v str, Slots<'v>, Option<Range<usize>>), Fault> {
     let text = std::str::from_utf8(value).map_err(|_| Fault::Malformed)?;
-    let mut walk =
-        Walk { cursor: Cursor::new(text), tree, slots: SmallVec::from_elem(None, slots), ambiguous: false };
+    let (cursor, slots) = (Cursor::new(text), SmallVec::from_elem(None, slots));
+    let mut walk = Walk { cursor, tree, slots, ambiguous: false, each, inside: None };
     walk.whole().ok_or(Fault::Malformed)?;
     if walk.cursor.deepest() > max_depth {
         return Err(Fault::TooDeep);
@@ -65,18 +80,22 @@ pub fn scan<'v>(
     if walk.ambiguous {
         return Err(Fault::Ambiguous);
     }
-    Ok((text, walk.slots))
+    Ok((text, walk.slots, walk.inside))
 }
 
 /// The walk over one value. `None` anywhere: it is malformed. It recurses as deep as the longest path.
-struct Walk<'t, 'v> {
+struct Walk<'t, 'v, E> {
     cursor: Cursor<'v>,
     tree: &'t Tree,
     slots: Slots<'v>,
     ambiguous: bool,
+    /// What each element of the array that is marked is handed to.
+    each: E,
+    /// Where the elements of that array stand.
+    inside: Option<Range<usize>>,
 }
 
-impl Walk<'_, '_> {
+impl<'v, E: FnMut(&'v str, &Slots<'v>)> Walk<'_, 'v, E> {
     fn whole(&mut self) -> Option<()> {
         let root = self.tree.root();
         if self.tree.concerns(&root) {
@@ -122,6 +141,9 @@ impl Walk<'_, '_> {
     }
 
     fn array(&mut self, places: &Places) -> Option<()> {
+        if self.tree.is_elements(places) {
+            return self.elements();
+        }
         let mut more = self.cursor.open(b']')?;
         for index in 0.. {
             if !more {
@@ -135,6 +157,28 @@ impl Walk<'_, '_> {
             }
             more = self.cursor.goes_on(b']')?;
         }
+        Some(())
+    }
+}
+
+/// An array of people.
+impl<'v, E: FnMut(&'v str, &Slots<'v>)> Walk<'_, 'v, E> {
+    fn elements(&mut self) -> Option<()> {
+        let inside = self.cursor.at() + 1;
+        let places = self.tree.each_element();
+        let elsewhere = std::mem::take(&mut self.slots);
+        let mut begun = inside;
+        let mut more = self.cursor.open(b']')?;
+        while more {
+            self.slots = SmallVec::from_elem(None, elsewhere.len());
+            self.value(&places)?;
+            more = self.cursor.goes_on(b']')?;
+            // One byte back: the comma, or the bracket.
+            (self.each)(self.cursor.between(begun, self.cursor.at() - 1), &self.slots);
+            begun = self.cursor.at();
+        }
+        self.slots = elsewhere;
+        self.inside = Some(inside..self.cursor.at() - 1);
         Some(())
     }
 }
@@ -242,6 +286,53 @@ mod tests {
         assert_eq!(read("[".repeat(5000).as_bytes(), &["/a"]).err(), Some(Fault::Malformed));
         let quoted = format!(r#"{{"a":"{}\"{}"}}"#, "[".repeat(100), "{".repeat(100));
         assert!(read(quoted.as_bytes(), &["/a"]).is_ok());
+    }
+
+    /// The elements as they are written, each with its slots, and what was read elsewhere; `None`: no array.
+    type Elements<'v> = (Vec<(&'v str, Slots<'v>)>, Slots<'v>, Option<&'v str>);
+
+    fn elements<'v>(value: &'v str, paths: &[&str], array: &str) -> Result<Elements<'v>, Fault> {
+        let mut tree = Tree::default();
+        for (slot, path) in paths.iter().enumerate() {
+            tree.read(&Path::parse(path).unwrap(), slot);
+        }
+        tree.mark_elements(&Path::parse(array).unwrap());
+        let mut all = Vec::new();
+        let each = |text, slots: &Slots<'v>| all.push((text, slots.clone()));
+        let (text, slots, inside) = scan_elements(value.as_bytes(), &tree, paths.len(), 64, each)?;
+        Ok((all, slots, inside.map(|inside| text.get(inside).unwrap())))
+    }
+
+    #[test]
+    fn each_element_is_handed_over_with_what_it_alone_holds() {
+        let value = r#"{"at": 5, "people" : [ {"id":"a"} ,{"x":[1]}, 7,[] ] , "more": [{"id":"no"}]}"#;
+        let (all, elsewhere, inside) = elements(value, &["/people/*/id", "/at"], "/people").unwrap();
+        let texts: Vec<_> = all.iter().map(|(text, _)| *text).collect();
+        assert_eq!(texts, [r#" {"id":"a"} "#, r#"{"x":[1]}"#, " 7", "[] "]);
+        assert_eq!(inside, Some(texts.join(",").as_str()), "nothing but commas stands between them");
+        let ids: Vec<_> = all.iter().map(|(_, slots)| slots.first().cloned().flatten()).collect();
+        assert_eq!(ids, [Some(Scalar::Text("a".into())), None, None, None], "no element sees another's");
+        assert!(all.iter().all(|(_, slots)| slots.get(1) == Some(&None)), "nor what stands elsewhere");
+        assert_eq!(elsewhere.to_vec(), [None, Some(Scalar::Integer("5"))]);
+    }
+
+    #[test]
+    fn an_array_of_people_is_there_or_not() {
+        let inside = |value, array| {
+            elements(value, &["/people/*", "/*"], array).map(|(all, _, inside)| (all.len(), inside))
+        };
+        assert_eq!(inside(r#"{"people":[ ]}"#, "/people"), Ok((0, Some(" "))));
+        assert_eq!(inside(r#"["a","b"]"#, ""), Ok((2, Some(r#""a","b""#))));
+        for none in [r#"{"people":{"a":{"id":1}}}"#, r#"{"people":null}"#, "{}", r#"{"b":{"people":[1]}}"#] {
+            assert_eq!(inside(none, "/people"), Ok((0, None)), "{none}");
+        }
+        for bad in [r#"{"people":[1,]}"#, r#"{"people":[1 2]}"#, r#"{"people":[1]"#, r#"{"people":[1}}"#] {
+            assert_eq!(inside(bad, "/people"), Err(Fault::Malformed), "{bad}");
+        }
+        let twice = r#"{"people":[1],"people":[2]}"#;
+        assert_eq!(inside(twice, "/people"), Err(Fault::Ambiguous));
+        assert_eq!(elements(r#"[{"id":1,"id":2}]"#, &["/*/id"], "").err(), Some(Fault::Ambiguous));
+        assert_eq!(elements(r#"[{"id":1,"x":{"y":1,"y":2}}]"#, &["/*/id"], "").map(|_| ()), Ok(()));
     }
 
     #[test]
