@@ -10,11 +10,11 @@
 //! | 0 | [`time`]: what time it is, asked in one place |
 //! | 1 | [`record`]: a record as it came · [`consent`]: subjects, grants, **the decision**, permits |
 //! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON and Protobuf ⇄ what they mean |
-//! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot · [`hold`]: what waits, by subject and by time |
+//! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot · [`hold`]: what waits, by subject and by time · [`renewal`]: whom to ask again |
 //! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: the barrier's trait |
 //! | 5 | [`kafka`]: clients, the group, transactions, topics |
 //! | 6 | [`sink`]: topics, and the quarantine |
-//! | 7 | [`follower`]: consent topic → cache, the barrier, when a snapshot is written and read · [`pipeline`]: **the line** · [`steward`]: one person's consent, read and changed on the topic |
+//! | 7 | [`follower`]: consent topic → cache, the barrier, when a snapshot is written and read · [`pipeline`]: **the line** · [`steward`]: one person's consent, read and changed on the topic · [`due`]: telling whose consent ends |
 //! | 8 | [`admin`]: metrics, readiness, the status page; one person's consent, for who may |
 //! | 9 | [`config`]: as written → as each room wants it |
 //! | 10 | [`app`]: build, run, stop; explain · [`broker`]: the embedded one, for the demonstration |
@@ -47,12 +47,14 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod consent;
+pub mod due;
 pub mod follower;
 pub mod hold;
 pub mod kafka;
 pub mod pipeline;
 pub mod policy;
 pub mod record;
+pub mod renewal;
 pub mod sink;
 pub mod source;
 pub mod steward;

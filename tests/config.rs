@@ -102,6 +102,49 @@ fn holding_in_a_record_about_several_is_warned_of() {
 }
 
 #[test]
+fn asking_again_has_its_defaults_and_a_topic_of_its_own() {
+    let with = |due: &str| GOOD.replace("  freshness: barrier", &format!("  due: {due}"));
+    let due = |text: &str| parse(text).unwrap().due;
+    let day_ms = 86_400_000;
+    assert_eq!(due(GOOD), None);
+    let plain = due(&with("{topic: consent-due}")).unwrap();
+    assert_eq!((plain.topic.name.as_str(), plain.topic.create), ("consent-due", false));
+    assert_eq!((plain.group.as_str(), plain.ask.before_ms), ("consentry-due.consent-due", 14 * day_ms));
+    assert_eq!(plain.ask.quiet_ms, 365 * day_ms);
+    let policy = "policy:\n  ask_again_before: 30d\n  do_not_ask_again_for: 400d";
+    let other = with("{topic: consent-due, create: true, group: ask}").replace("policy:", policy);
+    let ready = due(&other).unwrap();
+    assert_eq!((ready.group.as_str(), ready.topic.create), ("ask", true));
+    assert_eq!((ready.ask.before_ms, ready.ask.quiet_ms), (30 * day_ms, 400 * day_ms));
+    for (due, want) in [
+        ("{}", "12:3 missing key `topic`"),
+        ("{topic: a b}", "12:16 a topic's name may hold letters, digits, `.`, `_` and `-` only, not ` `"),
+        ("{topic: consent-changes}", "12:16 topic `consent-changes` is the consent topic"),
+        ("{topic: newsletter-events}", "12:16 pipeline `shop` writes to topic `newsletter-events` too"),
+        ("{topic: shop-quarantine}", "12:16 pipeline `shop` writes to topic `shop-quarantine` too"),
+        (
+            "{topic: shop-hold.shop-events}",
+            "12:16 pipeline `shop` writes to topic `shop-hold.shop-events` too",
+        ),
+        ("{topic: d, group: shop-group}", "12:26 the group `shop-group` is pipeline `shop`'s"),
+        ("{topic: d, group: \"\"}", "12:26 this is no name for a consumer group"),
+    ] {
+        assert_eq!(told(&with(due)), [want], "{due}");
+    }
+    let zero = with("{topic: d}").replace("policy:", "policy:\n  ask_again_before: 0s");
+    assert_eq!(told(&zero), ["15:21 this duration may not be zero"]);
+    let idle = parse(&GOOD.replace("policy:", "policy:\n  do_not_ask_again_for: 2d")).unwrap();
+    let warned = idle.warnings.as_warnings().to_string();
+    assert!(warned.contains("`do_not_ask_again_for` does nothing without `consent.due`"), "{warned}");
+    // What is decided by them is told under a hash of its own; where nobody is told, nothing is.
+    let hash = |text: &str| parse(text).unwrap().policy_hash;
+    let hashes = [hash(GOOD), hash(&with("{topic: consent-due}")), hash(&other)];
+    assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2], "{hashes:?}");
+    assert_eq!(hash(&with("{topic: another}")), hashes[1]);
+    assert_eq!(idle.policy_hash, hashes[0]);
+}
+
+#[test]
 fn fifteen_faults_are_fifteen_problems() {
     let text = include_str!("config/fifteen.yaml");
     let told = told(text);

@@ -15,11 +15,11 @@ const FLOORS: [&[&str]; 12] = [
     &["time"],
     &["record", "consent"],
     &["policy", "wire"],
-    &["transform", "cache", "hold", "quarantine"],
+    &["transform", "cache", "hold", "quarantine", "renewal"],
     &["telemetry", "source"],
     &["kafka", "registry"],
     &["sink"],
-    &["follower", "pipeline", "steward"],
+    &["follower", "pipeline", "steward", "due"],
     &["admin"],
     &["config"],
     &["app", "broker"],
@@ -51,7 +51,10 @@ const VALUES: [&str; 3] = ["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::
 
 /// Crates that stay in their rooms.
 const KEPT: [(&str, &[&str]); 5] = [
-    ("rdkafka", &["kafka", "source", "sink", "follower", "steward", "broker", "pipeline", "app", "cli"]),
+    (
+        "rdkafka",
+        &["kafka", "source", "sink", "follower", "steward", "broker", "pipeline", "due", "app", "cli"],
+    ),
     ("axum", &["admin"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

@@ -4,6 +4,7 @@
 //! still being built), the follower, then the pipelines. A worker that ends for a passing reason is started
 //! again after a pause; one that ends for good ends the process.
 
+mod due;
 pub mod explain;
 mod supervise;
 
@@ -63,6 +64,9 @@ pub enum Error {
     /// A worker hangs in the client for good; what it had begun is read again.
     #[error("pipeline `{0}`: a call to the brokers hangs and cannot be ended but with the process")]
     Hung(String),
+    /// It cannot be told whose consent ends.
+    #[error("{0}")]
+    Due(crate::due::End),
     /// It did not stop in time.
     #[error("not stopped within `shutdown_timeout` = {} s; what was not committed is read again", .0.as_secs())]
     Slow(Duration),
@@ -80,6 +84,7 @@ impl Error {
             | Self::Line(..)
             | Self::Worker(..)
             | Self::Hung(_)
+            | Self::Due(_)
             | Self::Slow(_) => false,
         }
     }
@@ -89,7 +94,8 @@ impl Error {
 pub struct Proxy {
     stopping: Arc<AtomicBool>,
     failed: Mutex<Receiver<Error>>,
-    pipelines: Vec<JoinHandle<()>>,
+    /// Of the pipelines, and of the worker that tells whose consent ends.
+    threads: Vec<JoinHandle<()>>,
     follower: Option<Follower>,
     admin: Admin,
     health: Health,
@@ -150,15 +156,27 @@ impl Proxy {
         let mut proxy = Self {
             stopping: Arc::default(),
             failed: Mutex::new(failed),
-            pipelines: Vec::new(),
+            threads: Vec::new(),
             follower: Some(follower),
             admin,
             health,
             totals,
             shutdown_timeout: ready.line.shutdown_timeout,
         };
+        proxy.start_due(&ready, &tell)?;
         proxy.start_pipelines(ready, options, rules, &tell)?;
         Ok(proxy)
+    }
+
+    /// Starts the worker that tells whose consent ends, where anybody wants to be told.
+    fn start_due(&mut self, ready: &Ready, tell: &Sender<Error>) -> Result<(), Error> {
+        let Some(follower) = &self.follower else { return Ok(()) };
+        // Pipelines have the numbers before.
+        let gate = follower.gate(ready.pipelines.len());
+        let Some(parts) = due::parts(ready, gate, &self.stopping) else { return Ok(()) };
+        let (thread, tell) = (std::thread::Builder::new().name("due".to_owned()), tell.clone());
+        self.threads.push(thread.spawn(move || due::keep(&parts, &tell))?);
+        Ok(())
     }
 
     fn start_pipelines(
@@ -191,7 +209,7 @@ impl Proxy {
             };
             let (tell, left) = (tell.clone(), Arc::clone(&left));
             let thread = std::thread::Builder::new().name(format!("pipeline-{}", parts.rules.name));
-            self.pipelines.push(thread.spawn(move || supervise::pipeline(parts, &tell, &left))?);
+            self.threads.push(thread.spawn(move || supervise::pipeline(parts, &tell, &left))?);
         }
         Ok(())
     }
@@ -228,15 +246,15 @@ impl Proxy {
         self.health.block(Cause::Draining, "the process is stopping".to_owned());
         self.stopping.store(true, Ordering::Relaxed);
         let began = Instant::now();
-        while self.pipelines.iter().any(|thread| !thread.is_finished()) {
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
             if began.elapsed() > self.shutdown_timeout {
                 return Err(Error::Slow(self.shutdown_timeout));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        for thread in self.pipelines.drain(..) {
+        for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a pipeline's thread panicked");
+                tracing::error!("a thread panicked");
             }
         }
         drop(self.follower.take());

@@ -13,10 +13,10 @@ use crate::time::Instant;
 
 /// How often it is looked whether a worker hangs, or all have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A worker that worked for so long has got over what ended it before.
-const STEADY: Duration = Duration::from_secs(60);
+pub(super) const STEADY: Duration = Duration::from_secs(60);
 
 /// Builds a pipeline as soon as its topics can be seen, and runs its workers until the process stops.
 pub fn pipeline(parts: Parts, tell: &Sender<Error>, left: &AtomicUsize) {
@@ -101,7 +101,7 @@ fn work(line: &Line, number: usize, tell: &Sender<Error>) {
     }
 }
 
-fn rest(pause: Duration, is_over: &dyn Fn() -> bool) {
+pub(super) fn rest(pause: Duration, is_over: &dyn Fn() -> bool) {
     let began = Instant::now();
     while began.elapsed() < pause && !is_over() {
         std::thread::sleep(Duration::from_millis(20));

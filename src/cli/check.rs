@@ -85,6 +85,9 @@ fn ask(ready: &Ready) -> (Report, Vec<Acl>) {
             wanted.push(one);
         }
     };
+    if let Some(due) = &ready.due {
+        add(&due.topic.name, Role::Due, due.topic.create);
+    }
     for pipeline in &ready.pipelines {
         pipeline.topics.iter().for_each(|topic| add(topic, Role::Source, false));
         pipeline.sinks.iter().for_each(|sink| add(&sink.name, Role::Sink, sink.create));
@@ -100,7 +103,8 @@ fn ask(ready: &Ready) -> (Report, Vec<Acl>) {
     });
     let transactions = ready.line.delivery == Delivery::ExactlyOnce;
     let traffic: Vec<Traffic> = traffic.collect();
-    let mut acls = acl::needed(&ready.instance, transactions, &ready.follower.topic, &traffic);
+    let due = ready.due.as_ref().map(|due| (due.group.as_str(), due.topic.name.as_str(), due.topic.create));
+    let mut acls = acl::needed(&ready.instance, transactions, &ready.follower.topic, due, &traffic);
     if ready.admin.about_persons {
         acls.insert(1, acl::to_write_consent(&ready.follower.topic));
     }
@@ -108,6 +112,7 @@ fn ask(ready: &Ready) -> (Report, Vec<Acl>) {
     if ready.follower.share.is_part() {
         report.match_partitions();
     }
+    report.match_due();
     (report, acls)
 }
 

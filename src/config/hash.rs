@@ -7,6 +7,7 @@
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use crate::due::settings::DueSettings;
 use crate::pipeline::settings::PipelineSettings;
 use crate::policy::settings::{
     FieldAction, FieldSettings, GrantsSettings, KeyAction, Place, PolicySettings, RequireSettings,
@@ -17,9 +18,17 @@ use crate::policy::settings::{
 const SHOWN: usize = 12;
 
 /// The first 12 hex digits of the SHA-256 over the canonical JSON of policy and rules.
-pub(super) fn policy_hash(policy: &PolicySettings, pipelines: &[PipelineSettings]) -> String {
+pub(super) fn policy_hash(
+    policy: &PolicySettings,
+    pipelines: &[PipelineSettings],
+    due: Option<&DueSettings>,
+) -> String {
     let rules: Vec<Json> = pipelines.iter().map(|pipeline| pipeline_json(policy, &pipeline.rules)).collect();
-    let canonical = json!({ "policy": policy_json(policy), "pipelines": rules });
+    let mut canonical = json!({ "policy": policy_json(policy), "pipelines": rules });
+    // Whom to ask is decided too, where anybody is told of it.
+    if let (Some(due), Some(members)) = (due, canonical.as_object_mut()) {
+        members.insert("ask_again".to_owned(), json!([due.ask.before_ms, due.ask.quiet_ms]));
+    }
     let mut digits = hex::encode(Sha256::digest(canonical.to_string()));
     digits.truncate(SHOWN);
     digits

@@ -24,7 +24,7 @@ pub use deadlines::Deadlines;
 pub use decide::decide;
 pub use grant::{Basis, Grant, Shape, Status, fold};
 pub use identity::{Found, Identities, Voice};
-pub use matching::{Hold, Matcher, Purpose, Requirement};
+pub use matching::{Hold, Match, Matcher, Purpose, Requirement};
 pub use permit::{Batch, Cleared, Each, Grounds, Judged, Kept, Permitted, Question, judge, judge_each};
 pub use reason::{End, Reason};
 pub use stamp::{Answer, Category, Said, Stamp};

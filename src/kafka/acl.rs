@@ -32,8 +32,17 @@ pub struct Traffic {
     pub holds: Vec<String>,
 }
 
+/// Where it is told that consents end: the group, the topic, and whether that is made where it is missing.
+pub type Due<'a> = (&'a str, &'a str, bool);
+
 /// The rights of a process: each once, topics first.
-pub fn needed(instance: &str, transactions: bool, consent: &str, pipelines: &[Traffic]) -> Vec<Acl> {
+pub fn needed(
+    instance: &str,
+    transactions: bool,
+    consent: &str,
+    due: Option<Due<'_>>,
+    pipelines: &[Traffic],
+) -> Vec<Acl> {
     let mut acls: Vec<Acl> = Vec::new();
     let mut add = |resource, name: &str, operations, why| {
         let acl = Acl { resource, name: name.to_owned(), prefixed: false, operations, why };
@@ -42,6 +51,15 @@ pub fn needed(instance: &str, transactions: bool, consent: &str, pipelines: &[Tr
         }
     };
     add("topic", consent, &["Read", "Describe", "DescribeConfigs"], "consent");
+    match due {
+        Some((_, topic, true)) => {
+            add("topic", topic, &["Read", "Write", "Describe", "DescribeConfigs", "Create"], "due, made");
+        }
+        Some((_, topic, false)) => {
+            add("topic", topic, &["Read", "Write", "Describe", "DescribeConfigs"], "due");
+        }
+        None => {}
+    }
     for pipeline in pipelines {
         for source in &pipeline.sources {
             add("topic", source, &["Read", "Describe"], "source");
@@ -60,7 +78,10 @@ pub fn needed(instance: &str, transactions: bool, consent: &str, pipelines: &[Tr
     for pipeline in pipelines {
         add("group", &pipeline.group, &["Read", "Describe"], "offsets and assignment");
     }
-    if transactions {
+    if let Some((group, ..)) = due {
+        add("group", group, &["Read", "Describe"], "offsets and assignment");
+    }
+    if transactions || due.is_some() {
         let name = format!("consentry/{instance}/");
         let operations = &["Write", "Describe"];
         let why = "transactions";
@@ -102,11 +123,15 @@ mod tests {
             targets: vec![("out".to_owned(), false), ("quarantine".to_owned(), true)],
             holds: vec!["hold.in".to_owned()],
         };
-        let acls = needed("gate-1", true, "consent", std::slice::from_ref(&pipeline));
+        let acls = needed("gate-1", true, "consent", None, std::slice::from_ref(&pipeline));
         let names: Vec<_> = acls.iter().map(|acl| acl.name.as_str()).collect();
         assert_eq!(names, ["consent", "in", "out", "quarantine", "hold.in", "g", "consentry/gate-1/"]);
         assert_eq!(acls[3].operations, ["Write", "Describe", "Create"]);
         assert!(acls[6].prefixed);
-        assert_eq!(needed("gate-1", false, "consent", &[pipeline]).len(), 6);
+        assert_eq!(needed("gate-1", false, "consent", None, std::slice::from_ref(&pipeline)).len(), 6);
+        let acls = needed("gate-1", false, "consent", Some(("d", "due", false)), &[pipeline]);
+        let names: Vec<_> = acls.iter().map(|acl| acl.name.as_str()).collect();
+        let topics = ["consent", "due", "in", "out", "quarantine", "hold.in"];
+        assert_eq!(names, [&topics[..], &["g", "d", "consentry/gate-1/"]].concat());
     }
 }

@@ -27,6 +27,8 @@ pub enum Role {
     Quarantine,
     /// Records of this source wait in it.
     Hold(String),
+    /// It is told there whose consent ends.
+    Due,
 }
 
 impl Role {
@@ -38,6 +40,7 @@ impl Role {
             Self::Sink => "sink",
             Self::Quarantine => "quarantine",
             Self::Hold(_) => "hold",
+            Self::Due => "due",
         }
     }
 }
@@ -114,6 +117,7 @@ fn look(
         report.topics.push(Seen { wanted: one.clone(), partitions });
         match (&one.role, partitions) {
             (Role::Consent, Some(_)) => consent_topic(cluster, &one.topic, report),
+            (Role::Due, Some(_)) => due_topic(cluster, &one.topic, report),
             (Role::Hold(source), Some(own)) => hold_topic(cluster, (&one.topic, own), source, report),
             (Role::Source | Role::Sink | Role::Quarantine, _) | (_, None) => {}
         }
@@ -133,6 +137,21 @@ impl Report {
         self.findings.extend(found);
     }
 
+    /// Adds what is wrong where the topic on which it is told whose consent ends has not as many partitions as the
+    /// consent topic.
+    pub fn match_due(&mut self) {
+        let of = |role| self.topics.iter().find(move |seen| seen.wanted.role == role);
+        let counted = |seen: &'_ Seen| Some((seen.wanted.topic.clone(), seen.partitions?));
+        let both = of(Role::Consent).and_then(counted).zip(of(Role::Due).and_then(counted));
+        let Some(((consent, wants), (due, has))) = both.filter(|((_, wants), (_, has))| wants != has) else {
+            return;
+        };
+        let message = format!(
+            "topic `{due}` of `consent.due` has {has} partition(s), the consent topic `{consent}` {wants}"
+        );
+        self.add(message, "they must have as many: give the one that has fewer as many more");
+    }
+
     fn add(&mut self, message: String, help: &str) {
         self.findings.push(Finding { message, help: help.to_owned() });
     }
@@ -141,8 +160,8 @@ impl Report {
     fn missing(&mut self, one: &Wanted) {
         let help = match &one.role {
             Role::Hold(_) => return,
-            Role::Sink | Role::Quarantine if one.create => return,
-            Role::Sink | Role::Quarantine => "make it, or write `create: true` beside it",
+            Role::Sink | Role::Quarantine | Role::Due if one.create => return,
+            Role::Sink | Role::Quarantine | Role::Due => "make it, or write `create: true` beside it",
             Role::Consent | Role::Source => "make it, or correct its name",
         };
         self.add(format!("{} topic `{}` is not there", one.role.word(), one.topic), help);
@@ -176,6 +195,21 @@ fn hold_topic(cluster: &ClusterSettings, (topic, own): (&str, usize), source: &s
         Err(_) => {
             let help = "allow DescribeConfigs on it: whether it is compacted must be known";
             report.add(format!("the settings of the hold topic `{topic}` cannot be read"), help);
+        }
+    }
+}
+
+/// Asks for the settings of the topic on which it is told whose consent ends.
+fn due_topic(cluster: &ClusterSettings, topic: &str, report: &mut Report) {
+    match Topics::connect(cluster).and_then(|topics| topics.config(topic)) {
+        Ok(config) if config.get("cleanup.policy").is_some_and(|policy| policy == "compact") => {}
+        Ok(_) => {
+            let help = "set `cleanup.policy=compact` on it, without `delete`";
+            report.add(format!("topic `{topic}` of `consent.due` would forget who was asked"), help);
+        }
+        Err(_) => {
+            let help = "allow DescribeConfigs on it: whether it is compacted must be known";
+            report.add(format!("the settings of topic `{topic}` of `consent.due` cannot be read"), help);
         }
     }
 }

@@ -347,6 +347,11 @@ impl Writer {
         if self.transactional {
             let group =
                 consumer.group_metadata().ok_or(WriteError::Refused(RDKafkaErrorCode::UnknownGroup))?;
+            // Asked after the metadata were taken: a member that was expelled has no name any more, and of the
+            // nameless the coordinator takes whatever they commit.
+            if consumer.assignment_lost() {
+                return Err(WriteError::Refused(RDKafkaErrorCode::UnknownMemberId));
+            }
             let sent = self.producer.send_offsets_to_transaction(offsets, &group, CALL_WITHIN);
             sent.map_err(|error| self.sort(error))?;
             self.producer.commit_transaction(CALL_WITHIN).map_err(|error| self.sort(error))?;

@@ -66,6 +66,18 @@ pub enum Metric {
     SnapshotFailures,
     /// The memory that subjects take.
     ConsentBytes,
+    /// Messages about grants that come to their end.
+    DueMessages,
+    /// People whose time to be asked has come and of whom nothing is written yet.
+    DueWaiting,
+    /// People kept by whoever looks for grants that come to their end.
+    DuePeople,
+    /// Consent partitions whose ends are looked for here.
+    DuePartitions,
+    /// Consent records that are not read yet by whoever looks for ends.
+    DueLag,
+    /// Starts anew of whoever looks for ends.
+    DueRestarts,
     /// Whether everything needed to forward is there.
     Ready,
     /// Which build, and which policy.
@@ -131,6 +143,12 @@ impl Metric {
         Self::SnapshotTime,
         Self::SnapshotFailures,
         Self::ConsentBytes,
+        Self::DueMessages,
+        Self::DueWaiting,
+        Self::DuePeople,
+        Self::DuePartitions,
+        Self::DueLag,
+        Self::DueRestarts,
         Self::Ready,
         Self::BuildInfo,
     ];
@@ -271,6 +289,12 @@ impl Metric {
                 "Consent partitions that this process loads; with `cache: replicated` all of them",
             ),
             Self::SnapshotTime | Self::SnapshotFailures | Self::ConsentBytes => self.keeping_spec(),
+            Self::DueMessages
+            | Self::DueWaiting
+            | Self::DuePeople
+            | Self::DuePartitions
+            | Self::DueLag
+            | Self::DueRestarts => self.due_spec(),
             Self::Ready => {
                 gauge("consentry_ready", &[], "1 while everything needed to forward is there, else 0")
             }
@@ -306,6 +330,44 @@ impl Metric {
                     "Memory that the subjects in the consent cache take",
                 )
             },
+        }
+    }
+
+    /// The lines that tell how asking again stands.
+    const fn due_spec(self) -> Spec {
+        match self {
+            Self::DueMessages => counter(
+                "consentry_due_messages_total",
+                &["result"],
+                "Grants that came near their end by what was told of them: asked, missed (it was over), split (the \
+                 person is known from several keys; each time they are looked at), too_large; and erased people \
+                 whose message was taken_back",
+            ),
+            Self::DueWaiting => gauge(
+                "consentry_due_waiting",
+                &[],
+                "People whose time to be asked has come and of whom nothing is written yet",
+            ),
+            Self::DuePeople => gauge(
+                "consentry_due_people",
+                &[],
+                "People kept in memory because a grant of theirs ends, or because they refused or were asked",
+            ),
+            Self::DuePartitions => gauge(
+                "consentry_due_partitions",
+                &[],
+                "Consent partitions in which this process looks for grants that come to their end",
+            ),
+            Self::DueLag => gauge(
+                "consentry_due_lag",
+                &[],
+                "Consent records that whoever looks for ends has still to read before anybody can be asked",
+            ),
+            _ => counter(
+                "consentry_due_restarts_total",
+                &[],
+                "Starts anew, after a fault, of whoever looks for grants that come to their end",
+            ),
         }
     }
 

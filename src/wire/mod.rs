@@ -9,5 +9,6 @@ mod change_json;
 mod change_proto;
 pub mod held;
 pub mod json;
+pub mod jurisdiction;
 pub mod record_proto;
 pub mod stamp;

@@ -20,6 +20,7 @@ mod changing;
 mod clients;
 mod consent_api;
 mod consent_commands;
+mod due;
 mod exactly;
 mod fail_closed;
 mod fail_closed_consents;

@@ -122,6 +122,22 @@ pub(super) struct Consent {
     /// Where the process keeps what it holds, so that a start reads only what has changed since. Default:
     /// nowhere; a start reads the whole topic.
     pub snapshot: Option<Snapshot>,
+    /// Where it is told whose consent comes to its end, so that there is time to ask again
+    /// (`policy.ask_again_before`). Default: nowhere.
+    pub due: Option<Due>,
+}
+
+/// A compacted topic with one record for each grant that comes near its end: key as on the consent topic, value JSON.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `topic`")]
+pub(super) struct Due {
+    /// Its name. It has as many partitions as the consent topic, `cleanup.policy=compact`, and holds people's ids.
+    #[schemars(required)]
+    pub topic: Option<String>,
+    /// Make it where it is missing. Default: false.
+    pub create: Option<bool>,
+    /// The consumer group in which processes share the consent partitions out. Default: `consentry-due.TOPIC`.
+    pub group: Option<String>,
 }
 
 /// A file that is written now and then and on stop, and read at the start.

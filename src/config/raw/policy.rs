@@ -27,6 +27,10 @@ pub(in crate::config) struct Policy {
     pub honour_gpc: Option<bool>,
     /// How far clocks may differ when an event's time is held against a consent's. Default: 5s.
     pub clock_skew: Option<Span>,
+    /// How long before a grant ends its owner is told to ask again, on the topic of `consent.due`. Default: 14d.
+    pub ask_again_before: Option<Span>,
+    /// How long a person who refused or withdrew is not asked. Default: 365d.
+    pub do_not_ask_again_for: Option<Span>,
     /// Where the key of every `hash` comes from; needed where one is used.
     pub pseudonym_key: Option<Secret>,
 }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod cluster;
+mod due;
 mod elements;
 mod field;
 mod limits;
@@ -28,6 +29,7 @@ use super::spot::Spot;
 use super::{Given, hash};
 use crate::admin::settings::AdminSettings;
 use crate::cache::settings::CacheSettings;
+use crate::due::settings::DueSettings;
 use crate::follower::settings::FollowerSettings;
 use crate::kafka::settings::ClusterSettings;
 use crate::pipeline::settings::{Delivery, LineSettings, PipelineSettings};
@@ -53,6 +55,8 @@ pub struct Ready {
     pub cluster: ClusterSettings,
     /// The consent topic.
     pub follower: FollowerSettings,
+    /// Where it is told that a grant ends.
+    pub due: Option<DueSettings>,
     /// The cache's limits.
     pub cache: CacheSettings,
     /// Purposes, levels and windows.
@@ -109,14 +113,15 @@ pub(super) fn ready(
     let problems = &mut *found.problems;
     limits::routes(raw.limits.as_ref(), root, &pipelines, problems);
     topics::check(&pipelines, &follower.topic, root, problems);
+    let due = due::due(raw, &pipelines, &follower.topic, root, found);
     let kept = raw.policy.as_ref().and_then(|policy| policy.pseudonym_key.as_ref());
     let asked = secret::Asked { given, file: name, used: secret::first_use(&pipelines, root) };
     policy.pseudonym_key =
         secret::pseudonym_key(kept, root.key("policy").key("pseudonym_key"), &asked, found);
-    let policy_hash = hash::policy_hash(&policy, &pipelines);
+    let policy_hash = hash::policy_hash(&policy, &pipelines, due.as_ref());
     elements::warn(raw.pipelines.as_deref(), root, &mut found.warnings);
     let warnings = std::mem::take(&mut found.warnings);
-    Ready { instance, admin, cluster, follower, cache, policy, policy_hash, pipelines, line, warnings }
+    Ready { instance, admin, cluster, follower, due, cache, policy, policy_hash, pipelines, line, warnings }
 }
 
 fn version(version: Option<u64>, root: Spot<'_>, problems: &mut Problems) {
