@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 mod faults;
 
-use faults::{FAULTS, GOOD};
+use faults::{FAULTS, GOOD, LEVELS};
 
 fn parse(text: &str) -> Result<Ready, Problems> {
     config::parse("c.yaml", text, Given { secrets: Secrets::Skip, instance: None })
@@ -429,6 +429,34 @@ fn the_policy_hash_follows_what_decides_and_nothing_else() {
     assert_ne!(plain, stamped(", path: /consent"));
     assert_ne!(plain, stamped(", categories: {analytics: [A]}"));
     assert_ne!(stamped(", categories: {analytics: [A]}"), stamped(", categories: {analytics: [A, B]}"));
+    let tcf = "  signals: {tcf: {vendor: 7, purposes: {analytics: [8]}}}";
+    let mapped = |more: &str| parse(&GOOD.replace(LEVELS, &format!("{LEVELS}\n{more}"))).unwrap();
+    let same = mapped("  signals: {tcf: {purposes: {analytics: [8]}, vendor: 7, grants: false}}");
+    assert_eq!(mapped(tcf).policy_hash, same.policy_hash);
+    assert_eq!(mapped(tcf).follower.signals_hash, same.follower.signals_hash);
+    assert_eq!(parse(GOOD).unwrap().follower.signals_hash, "", "a snapshot from before is good");
+    let mut seen = vec![(good, String::new())];
+    for one in [
+        tcf,
+        "  signals: {tcf: {vendor: 8, purposes: {analytics: [8]}}}",
+        "  signals: {tcf: {vendor: 7, purposes: {newsletter: [8]}}}",
+        "  signals: {tcf: {vendor: 7, purposes: {analytics: [7]}}}",
+        "  signals: {tcf: {vendor: 7, purposes: {analytics: [8]}, recipient: first_party}}",
+        "  signals: {tcf: {vendor: 7, purposes: {analytics: [8]}, grants: true}}",
+        "  signals: {gpp: {tcfeuv2: {vendor: 7, purposes: {analytics: [8]}}}}",
+        "  signals: {gpp: {usnat: {sale: [first_party]}}}",
+        "  signals: {gpp: {usca: {sale: [first_party]}}}",
+        "  signals: {gpp: {usnat: {sharing: [first_party]}}}",
+        "  signals: {gpp: {usnat: {sale: [processor:*]}}}",
+        "  signals: {gpp: {usnat: {sale: {purposes: [analytics]}}}}",
+        "  signals: {gpp: {usnat: {sale: [first_party]}}}\n  honour_gpc: false",
+    ] {
+        let ready = mapped(one);
+        let hashes = (ready.policy_hash, ready.follower.signals_hash);
+        let differs = |other: &(String, String)| other.0 != hashes.0 && other.1 != hashes.1;
+        assert!(seen.iter().all(differs), "{one}");
+        seen.push(hashes);
+    }
 }
 
 #[test]

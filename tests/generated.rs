@@ -13,6 +13,7 @@ mod dice;
 mod events;
 mod people;
 mod shrink;
+mod signals;
 mod stamps;
 
 use crate::{cases::REASONS, oracle};

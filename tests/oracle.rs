@@ -4,8 +4,7 @@
 //! `consentry explain` reads, and answers the lines that `explain` must print; the suite then holds the
 //! crate to them, case by case (`cases`) and by the million (`generated`). Therefore it uses no type, no
 //! function and no table of the crate, keeps words as words, and follows the page's order even where
-//! another order would be shorter. The signals' strings are not in it; of `when` it knows a handful of
-//! expressions by heart.
+//! another order would be shorter. Of `when` it knows a handful of expressions by heart.
 
 pub mod consent;
 pub mod decide;
@@ -13,6 +12,7 @@ mod elements;
 pub mod fields;
 pub mod json;
 pub mod rules;
+pub mod signals;
 pub mod stamp;
 pub mod time;
 mod when;
@@ -36,7 +36,7 @@ pub fn lines(
     at: &str,
 ) -> Vec<Value> {
     let rules = rules::read(config);
-    let topic = Topic::read(consents, rules.max_grants);
+    let topic = Topic::read(consents, rules.max_grants, &config["policy"]);
     let now = time::rfc3339(at).unwrap();
     let mut lines = Vec::new();
     for (number, event) in events.iter().enumerate() {

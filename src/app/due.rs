@@ -10,7 +10,6 @@ use super::supervise::{FIRST_PAUSE, LONGEST_PAUSE, STEADY, rest};
 use crate::config::Ready;
 use crate::due::{Decode, End, Parts, Worker};
 use crate::follower::Gate;
-use crate::follower::settings::ConsentFormat;
 use crate::renewal::Asking;
 use crate::telemetry::Metric;
 use crate::time::{Clock, Instant};
@@ -18,7 +17,6 @@ use crate::time::{Clock, Instant};
 /// What the worker is made of; `None`: nobody wants to be told.
 pub fn parts(ready: &Ready, gate: Gate, stopping: &Arc<AtomicBool>) -> Option<Parts> {
     let settings = ready.due.clone()?;
-    let max_grants = ready.cache.max_grants;
     Some(Parts {
         asking: Asking::new(&ready.policy, settings.ask),
         settings,
@@ -26,9 +24,10 @@ pub fn parts(ready: &Ready, gate: Gate, stopping: &Arc<AtomicBool>) -> Option<Pa
         cluster: ready.cluster.clone(),
         instance: ready.instance.clone(),
         consent: ready.follower.topic.clone(),
-        decode: match ready.follower.format {
-            ConsentFormat::Json => Decode::Json(max_grants),
-            ConsentFormat::Protobuf => Decode::Protobuf(max_grants),
+        decode: Decode {
+            format: ready.follower.format,
+            max_grants: ready.cache.max_grants,
+            signals: ready.follower.signals.clone(),
         },
         max_people: ready.cache.max_subjects,
         barrier: Box::new(gate),

@@ -275,6 +275,7 @@ pub fn steward_settings(ready: &Ready) -> StewardSettings {
         topic: ready.follower.topic.clone(),
         format: ready.follower.format,
         max_grants: ready.cache.max_grants,
+        signals: ready.follower.signals.clone(),
     }
 }
 

@@ -55,6 +55,9 @@ pub struct Head {
     pub format: String,
     /// See `format`.
     pub max_grants: usize,
+    /// What names the mapping of privacy strings; nothing where nothing is mapped. See `format`.
+    #[serde(default)]
+    pub signals: String,
     /// When the cache was last at the end of the topic, in milliseconds since the epoch.
     pub fresh_at_ms: i64,
     /// Partitions, and the offset below which everything committed is in the snapshot.

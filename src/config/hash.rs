@@ -13,6 +13,7 @@ use crate::policy::settings::{
     FieldAction, FieldSettings, GrantsSettings, KeyAction, Place, PolicySettings, RequireSettings,
     RouteSettings, RulesSettings, StampFormat, StampSettings,
 };
+use crate::wire::signals::{Signals, TcfRule};
 
 /// Hex digits of the hash that are shown.
 const SHOWN: usize = 12;
@@ -20,6 +21,7 @@ const SHOWN: usize = 12;
 /// The first 12 hex digits of the SHA-256 over the canonical JSON of policy and rules.
 pub(super) fn policy_hash(
     policy: &PolicySettings,
+    signals: &Signals,
     pipelines: &[PipelineSettings],
     due: Option<&DueSettings>,
 ) -> String {
@@ -29,9 +31,34 @@ pub(super) fn policy_hash(
     if let (Some(due), Some(members)) = (due, canonical.as_object_mut()) {
         members.insert("ask_again".to_owned(), json!([due.ask.before_ms, due.ask.quiet_ms]));
     }
+    // Where no string is mapped, the hash is what it was before there were any.
+    if let (false, Some(members)) = (signals.is_empty(), canonical.as_object_mut()) {
+        members.insert("signals".to_owned(), signals_json(signals));
+    }
+    short(&canonical)
+}
+
+/// What names a mapping of privacy strings; nothing where nothing is mapped.
+pub(super) fn signals_hash(signals: &Signals) -> String {
+    if signals.is_empty() { String::new() } else { short(&signals_json(signals)) }
+}
+
+fn short(canonical: &Json) -> String {
     let mut digits = hex::encode(Sha256::digest(canonical.to_string()));
     digits.truncate(SHOWN);
     digits
+}
+
+fn signals_json(signals: &Signals) -> Json {
+    let tcf = |rule: &TcfRule| json!([rule.vendor, rule.recipient, rule.grants, rule.purposes]);
+    let gpp = signals.gpp.as_ref().map(|gpp| {
+        let sections = gpp.sections.iter().map(|rule| {
+            let opt_outs = rule.opt_outs.iter().map(|(of, refused)| json!([of.name(), refused]));
+            json!([rule.section.name, opt_outs.collect::<Vec<_>>()])
+        });
+        json!([gpp.tcf.as_ref().map(tcf), sections.collect::<Vec<_>>()])
+    });
+    json!({ "tcf": signals.tcf.as_ref().map(tcf), "gpp": gpp, "honour_gpc": signals.honour_gpc })
 }
 
 fn policy_json(policy: &PolicySettings) -> Json {

@@ -21,8 +21,6 @@ const MAX_PROBLEMS: usize = 200;
 const LATER_KEYS: &[(&str, &str, &str)] = &[
     ("", "audit", "leave it out; every record is counted in `consentry_records_total`"),
     ("", "registry", "leave it out; values are JSON without a registry"),
-    ("", "signals", "leave it out; `signals.gpc` alone is honoured"),
-    ("policy", "signals", "leave it out; `signals.gpc` alone is honoured"),
     ("pipelines", "shadow", "leave it out; `consentry explain` shows what a policy would do"),
     ("pipelines", "audit", "leave it out; every record is counted in `consentry_records_total`"),
     ("routes", "shadow", "leave it out; `consentry explain` shows what a route would do"),

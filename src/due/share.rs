@@ -6,35 +6,36 @@ use crate::consent::split_key;
 use crate::kafka::partition::of_subject;
 use crate::renewal::{Index, Said};
 use crate::time::{Instant, Timestamp};
-use crate::wire::change::{Change, Undecodable, decode_json, decode_protobuf};
+use crate::wire::change::{Change, ConsentFormat, Reading, Undecodable, decode};
 use crate::wire::jurisdiction;
+use crate::wire::signals::Signals;
 
 /// A longer key is nobody's name: whoever it is, they are not asked.
 const MAX_KEY_BYTES: usize = 4096;
 
 /// How a consent record is read.
-#[derive(Clone, Copy, Debug)]
-pub enum Decode {
-    /// JSON, of so many grants at most.
-    Json(usize),
-    /// Protobuf, of so many grants at most.
-    Protobuf(usize),
+#[derive(Clone, Debug)]
+pub struct Decode {
+    /// How it is encoded.
+    pub format: ConsentFormat,
+    /// Grants that it may list.
+    pub max_grants: usize,
+    /// What the policy maps privacy strings to: who opted out by one is not asked.
+    pub signals: Signals,
 }
 
 impl Decode {
-    fn change(self, value: &[u8], key: (&str, &str)) -> Result<Change, Undecodable> {
-        match self {
-            Self::Json(max_grants) => decode_json(value, key, max_grants),
-            Self::Protobuf(max_grants) => decode_protobuf(value, key, max_grants),
-        }
+    fn change(&self, value: &[u8], key: (&str, &str)) -> Result<Change, Undecodable> {
+        let reading = Reading { max_grants: self.max_grants, signals: &self.signals };
+        decode(self.format, value, key, reading)
     }
 
     /// The jurisdiction, of records that may be asked about.
-    fn jurisdiction(self, value: &[u8], change: &Change) -> String {
-        match self {
+    fn jurisdiction(&self, value: &[u8], change: &Change) -> String {
+        match self.format {
             _ if change.grants.is_empty() => String::new(),
-            Self::Json(_) => jurisdiction::of_json(value),
-            Self::Protobuf(_) => jurisdiction::of_protobuf(value),
+            ConsentFormat::Json => jurisdiction::of_json(value),
+            ConsentFormat::Protobuf => jurisdiction::of_protobuf(value),
         }
     }
 }

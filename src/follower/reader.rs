@@ -20,7 +20,7 @@ use crate::cache::{Applied, Said};
 use crate::kafka::client::{self, Asking};
 use crate::kafka::topics::{self, ASK_WITHIN};
 use crate::telemetry::Metric;
-use crate::wire::change::decode;
+use crate::wire::change::{Reading, decode};
 
 /// Longer than this nothing is waited for, so that a command is soon seen.
 const POLL: Duration = Duration::from_millis(5);
@@ -51,6 +51,8 @@ struct Counts {
     tombstone: Counter,
     invalid: Counter,
     version_regressed: Counter,
+    unreadable_tcf: Counter,
+    unreadable_gpp: Counter,
 }
 
 impl Reader {
@@ -82,6 +84,8 @@ impl Reader {
             tombstone: applied("tombstone"),
             invalid: applied("invalid"),
             version_regressed: Metric::ConsentVersionRegressed.counter(&[]),
+            unreadable_tcf: Metric::ConsentSignalsInvalid.counter(&["tcf"]),
+            unreadable_gpp: Metric::ConsentSignalsInvalid.counter(&["gpp"]),
         };
         Ok(Self {
             shared,
@@ -342,7 +346,8 @@ fn apply(shared: &Shared, counts: &Counts, count: usize, message: &BorrowedMessa
         }
     };
     let max_grants = shared.caches.settings().max_grants;
-    let change = body.map(|body| decode(shared.settings.format, body, key, max_grants));
+    let reading = Reading { max_grants, signals: &shared.settings.signals };
+    let change = body.map(|body| decode(shared.settings.format, body, key, reading));
     let (said, count) = match &change {
         None => (Said::Erased, &counts.tombstone),
         Some(Ok(change)) => (Said::State(change), &counts.state),
@@ -353,6 +358,10 @@ fn apply(shared: &Shared, counts: &Counts, count: usize, message: &BorrowedMessa
     }
     let Applied { version_regressed, vocabulary_full } = shared.caches.apply(key, partition, offset, &said);
     count.increment(1);
+    if let Some(Ok(change)) = &change {
+        counts.unreadable_tcf.increment(change.unreadable.tcf.into());
+        counts.unreadable_gpp.increment(change.unreadable.gpp.into());
+    }
     if version_regressed {
         counts.version_regressed.increment(1);
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::wire::change::ConsentFormat;
+use crate::wire::signals::Signals;
 
 /// The consent topic and the freshness asked of it.
 #[derive(Clone, Debug)]
@@ -13,6 +14,11 @@ pub struct FollowerSettings {
     pub topic: String,
     /// How its messages are encoded.
     pub format: ConsentFormat,
+    /// What the policy maps privacy strings to.
+    pub signals: Signals,
+    /// What names that mapping: a hash, and nothing where nothing is mapped. A snapshot is good under the
+    /// mapping that it was made under.
+    pub signals_hash: String,
     /// When a batch may be decided.
     pub freshness: Freshness,
     /// How long decisions may wait for a barrier before readiness goes. Default 10 s.

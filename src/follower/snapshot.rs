@@ -97,6 +97,9 @@ fn fitting(shared: &Shared, head: &Head, partition: Option<i32>, ends: &[i64]) -
     if head.format != format_name(shared.settings.format) || head.max_grants != max_grants {
         return Err("records were decoded by other settings".to_owned());
     }
+    if head.signals != shared.settings.signals_hash {
+        return Err("privacy strings were mapped otherwise (`policy.signals`)".to_owned());
+    }
     let age_ms = Clock::default().now().0 - head.fresh_at().0;
     let Ok(age) = u64::try_from(age_ms).map(Duration::from_millis) else {
         return Err(format!("it is from the future ({}): is the clock right?", head.fresh_at()));
@@ -213,6 +216,7 @@ impl Keeper {
             partitions: point.partitions,
             format: format_name(self.shared.settings.format).to_owned(),
             max_grants: self.shared.caches.settings().max_grants,
+            signals: self.shared.settings.signals_hash.clone(),
             fresh_at_ms: fresh_at.0,
             offsets,
         })

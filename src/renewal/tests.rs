@@ -9,7 +9,7 @@ use crate::consent::{
 };
 use crate::policy::settings::{PolicySettings, PurposeSettings};
 use crate::time::Timestamp;
-use crate::wire::change::{Change, decode_json};
+use crate::wire::change::{Change, Reading, decode_json};
 
 const DAY: i64 = 86_400_000;
 /// When everything is looked at, unless said.
@@ -54,7 +54,7 @@ fn record(members: &str) -> Change {
         let (days, rest) = part.split_at(if number == 0 { 0 } else { end });
         days.parse::<i64>().map_or_else(|_| rest.to_owned(), |days| format!("{}{rest}", days * DAY))
     });
-    decode_json(days.collect::<String>().as_bytes(), ("user_id", "ann"), 99).unwrap()
+    decode_json(days.collect::<String>().as_bytes(), ("user_id", "ann"), Reading::unmapped(99)).unwrap()
 }
 
 fn grants(grants: &[&str]) -> Change {

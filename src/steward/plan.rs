@@ -193,13 +193,15 @@ mod tests {
     use crate::consent::{Basis, Status};
     use crate::kafka::settings::ClusterSettings;
     use crate::wire::change::ConsentFormat;
+    use crate::wire::signals::Signals;
 
     const PARTITIONS: usize = 4;
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn settings() -> StewardSettings {
         let (cluster, topic) = (ClusterSettings::default(), "c".to_owned());
-        StewardSettings { cluster, topic, format: ConsentFormat::Json, max_grants: 2 }
+        let signals = Signals::default();
+        StewardSettings { cluster, topic, format: ConsentFormat::Json, max_grants: 2, signals }
     }
 
     fn ann() -> Subject {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::subject::Subject;
 use crate::consent::split_key;
 use crate::time::Timestamp;
-use crate::wire::change::{ConsentFormat, Undecodable, decode};
+use crate::wire::change::{ConsentFormat, Reading, Undecodable, decode};
 use crate::wire::record_proto::{self, NoProtobuf};
 
 /// Why a record cannot be written.
@@ -46,7 +46,7 @@ impl Record {
         max_grants: usize,
     ) -> Result<Self, Undecodable> {
         let key = split_key(key).ok_or(Undecodable::OtherSubject)?;
-        decode(format, message, key, max_grants)?;
+        decode(format, message, key, Reading::unmapped(max_grants))?;
         let members = match format {
             ConsentFormat::Json => serde_json::from_slice(message).ok(),
             ConsentFormat::Protobuf => record_proto::to_json(message),
@@ -69,7 +69,7 @@ impl Record {
             ConsentFormat::Protobuf => record_proto::from_json(&self.0)?,
         };
         let key = split_key(key).ok_or(Undecodable::OtherSubject)?;
-        decode(format, &message, key, max_grants)?;
+        decode(format, &message, key, Reading::unmapped(max_grants))?;
         Ok(message)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::kafka::settings::ClusterSettings;
 use crate::wire::change::ConsentFormat;
+use crate::wire::signals::Signals;
 
 /// Where consent records are kept, and how.
 #[derive(Clone, Debug)]
@@ -14,4 +15,6 @@ pub struct StewardSettings {
     pub format: ConsentFormat,
     /// A record with more grants does not decode; none is written.
     pub max_grants: usize,
+    /// What the policy maps privacy strings to.
+    pub signals: Signals,
 }

@@ -17,7 +17,7 @@ use crate::policy::outlook::{Outlook, outlook};
 use crate::policy::rules::Rules;
 use crate::policy::settings::PurposeSettings;
 use crate::time::Timestamp;
-use crate::wire::change::decode;
+use crate::wire::change::{Reading, decode};
 
 /// What stands of a person.
 #[derive(Clone, Debug, Serialize)]
@@ -116,8 +116,8 @@ fn filled(settings: &StewardSettings, stored: &[Stored]) -> Cache {
     let cache = Cache::new(limits, &[0; 16]);
     for one in stored {
         let Some(key) = split_key(&one.key) else { continue };
-        let change =
-            one.message.as_deref().map(|message| decode(settings.format, message, key, settings.max_grants));
+        let reading = Reading { max_grants: settings.max_grants, signals: &settings.signals };
+        let change = one.message.as_deref().map(|message| decode(settings.format, message, key, reading));
         let said = match &change {
             None => Said::Erased,
             Some(Ok(change)) => Said::State(change),

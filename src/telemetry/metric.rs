@@ -50,6 +50,8 @@ pub enum Metric {
     ConsentConflicted,
     /// Consent records whose version went back.
     ConsentVersionRegressed,
+    /// Privacy strings in consent records that do not decode.
+    ConsentSignalsInvalid,
     /// How far the cache is behind, in records.
     ConsentLag,
     /// How long ago the cache was last at the end.
@@ -135,6 +137,7 @@ impl Metric {
         Self::ConsentSplits,
         Self::ConsentConflicted,
         Self::ConsentVersionRegressed,
+        Self::ConsentSignalsInvalid,
         Self::ConsentLag,
         Self::ConsentStaleness,
         Self::ConsentUnreadableKeys,
@@ -252,6 +255,11 @@ impl Metric {
                 "consentry_consent_version_regressed_total",
                 &[],
                 "Consent records whose version was lower than the one before",
+            ),
+            Self::ConsentSignalsInvalid => counter(
+                "consentry_consent_signals_invalid_total",
+                &["signal"],
+                "Privacy strings (tcf, gpp) in consent records that do not decode and refuse what they govern",
             ),
             _ => self.standing_spec(),
         }

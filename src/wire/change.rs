@@ -1,6 +1,10 @@
 //! A consent record, decoded: what one message says about one subject.
+//!
+//! Its privacy strings are not kept: what they say, under the policy's mapping, stands among its grants.
 
 use thiserror::Error;
+
+use super::signals::{Signals, Unreadable};
 
 use crate::consent::window::Window;
 use crate::consent::{Shape, normalize};
@@ -31,8 +35,10 @@ pub struct Change {
     pub time_zone: String,
     /// The subject's own contact windows: the channel as written, and when it is open (`None`: never).
     pub windows: Vec<(String, Option<Window>)>,
-    /// Every grant.
+    /// Every grant, and behind them those that its privacy strings add.
     pub grants: Vec<GrantLine>,
+    /// Its privacy strings that do not decode: they refuse what they govern.
+    pub unreadable: Unreadable,
 }
 
 /// One grant: its words and its times.
@@ -73,11 +79,11 @@ pub fn decode(
     format: ConsentFormat,
     value: &[u8],
     key: (&str, &str),
-    max_grants: usize,
+    reading: Reading<'_>,
 ) -> Result<Change, Undecodable> {
     match format {
-        ConsentFormat::Json => decode_json(value, key, max_grants),
-        ConsentFormat::Protobuf => decode_protobuf(value, key, max_grants),
+        ConsentFormat::Json => decode_json(value, key, reading),
+        ConsentFormat::Protobuf => decode_protobuf(value, key, reading),
     }
 }
 
@@ -86,11 +92,39 @@ pub(super) fn is_same_subject(key: (&str, &str), kind: &str, value: &str) -> boo
     key.0 == kind && normalize(kind, key.1) == normalize(kind, value)
 }
 
-/// What holds of every grant, whatever the encoding.
-pub(super) fn check_grants(grants: &[GrantLine], max_grants: usize) -> Result<(), Undecodable> {
-    if grants.len() > max_grants {
-        return Err(Undecodable::TooManyGrants);
+/// How a record is read, whatever the encoding.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// Grants that it may list. What its privacy strings add is not counted: the mapping bounds it.
+    pub max_grants: usize,
+    /// What the policy maps privacy strings to.
+    pub signals: &'a Signals,
+}
+
+impl Reading<'static> {
+    /// Reads a record whose privacy strings say nothing: enough to tell whether it can be read.
+    pub const fn unmapped(max_grants: usize) -> Self {
+        const NOTHING: &Signals = &Signals { tcf: None, gpp: None, honour_gpc: false };
+        Self { max_grants, signals: NOTHING }
     }
-    let nameless = grants.iter().any(|grant| grant.shape.purpose.trim().is_empty());
-    if nameless { Err(Undecodable::NoPurpose) } else { Ok(()) }
+}
+
+impl Reading<'_> {
+    /// The grants of a record that lists these and carries these strings (empty: absent).
+    pub(super) fn grants(
+        self,
+        mut grants: Vec<GrantLine>,
+        tcf: &str,
+        gpp: &str,
+    ) -> Result<(Vec<GrantLine>, Unreadable), Undecodable> {
+        if grants.len() > self.max_grants {
+            return Err(Undecodable::TooManyGrants);
+        }
+        if grants.iter().any(|grant| grant.shape.purpose.trim().is_empty()) {
+            return Err(Undecodable::NoPurpose);
+        }
+        let (added, unreadable) = self.signals.grants(tcf, gpp);
+        grants.extend(added);
+        Ok((grants, unreadable))
+    }
 }

@@ -13,14 +13,14 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::change::{Change, GrantLine, Undecodable, check_grants, is_same_subject};
+use super::change::{Change, GrantLine, Reading, Undecodable, is_same_subject};
 use super::json::{Name, Names};
 use crate::consent::window::Window;
 use crate::consent::{Basis, Shape, Status};
 use crate::time::Timestamp;
 
 /// Decodes the record of the subject that `key` (type and raw value) names.
-pub fn decode(value: &[u8], key: (&str, &str), max_grants: usize) -> Result<Change, Undecodable> {
+pub fn decode(value: &[u8], key: (&str, &str), reading: Reading<'_>) -> Result<Change, Undecodable> {
     let text = std::str::from_utf8(value).map_err(|_| Undecodable::Malformed)?;
     let Object(written): Object<Written<'_>> = serde_json::from_str(text).map_err(|error| {
         if error.to_string().starts_with(UNREADABLE_TIME) {
@@ -35,8 +35,8 @@ pub fn decode(value: &[u8], key: (&str, &str), max_grants: usize) -> Result<Chan
     }
     let Object(contact) = written.contact.unwrap_or_default();
     let Object(signals) = written.signals.unwrap_or_default();
-    let grants: Vec<_> = written.grants.unwrap_or_default().into_iter().map(grant).collect();
-    check_grants(&grants, max_grants)?;
+    let grants = written.grants.unwrap_or_default().into_iter().map(grant).collect();
+    let (grants, unreadable) = reading.grants(grants, &signals.tcf.0, &signals.gpp.0)?;
     Ok(Change {
         version: written.version,
         restricted: written.restricted.unwrap_or_default(),
@@ -44,6 +44,7 @@ pub fn decode(value: &[u8], key: (&str, &str), max_grants: usize) -> Result<Chan
         time_zone: contact.time_zone.0.into_owned(),
         windows: contact.windows.unwrap_or_default().into_iter().map(window).collect(),
         grants,
+        unreadable,
     })
 }
 
@@ -146,10 +147,10 @@ struct WrittenWindow<'v> {
 #[serde(default)]
 struct WrittenSignals<'v> {
     gpc: Option<bool>,
-    #[serde(borrow, rename = "gpp")]
-    _gpp: Word<'v>,
-    #[serde(borrow, rename = "tcf")]
-    _tcf: Word<'v>,
+    #[serde(borrow)]
+    gpp: Word<'v>,
+    #[serde(borrow)]
+    tcf: Word<'v>,
 }
 
 /// An object and nothing else: a derived struct alone would take a list of its fields too.
@@ -347,10 +348,12 @@ impl<'de> Visitor<'de> for Unique {
 
 #[cfg(test)]
 mod tests {
+    use super::super::signals::Signals;
     use super::*;
 
     fn read(json: &str) -> Result<Change, Undecodable> {
-        decode(json.as_bytes(), ("email", " Ann@example.org"), 2)
+        let reading = Reading { max_grants: 2, signals: &Signals::default() };
+        decode(json.as_bytes(), ("email", " Ann@example.org"), reading)
     }
 
     fn with(rest: &str) -> Result<Change, Undecodable> {
@@ -405,6 +408,8 @@ mod tests {
             r#""contact":[]"#,
             r#""signals":true"#,
             r#""signals":{"gpc":"true"}"#,
+            r#""signals":{"tcf":1}"#,
+            r#""signals":{"gpp":[]}"#,
             r#""contact":{"windows":[{"days":"mon"}]}"#,
             r#""grants":[{"purpose":"p","given_at":1.5}]"#,
             r#""grants":[{"purpose":"p","notice":{}}]"#,

@@ -3,7 +3,7 @@
 use prost::Message;
 use prost_types::Timestamp as Written;
 
-use super::change::{Change, GrantLine, Undecodable, check_grants, is_same_subject};
+use super::change::{Change, GrantLine, Reading, Undecodable, is_same_subject};
 use crate::consent::window::Window;
 use crate::consent::{Basis, Shape, Status};
 use crate::time::Timestamp;
@@ -15,7 +15,7 @@ pub mod v1 {
 }
 
 /// Decodes the record of the subject that `key` (type and raw value) names.
-pub fn decode(value: &[u8], key: (&str, &str), max_grants: usize) -> Result<Change, Undecodable> {
+pub fn decode(value: &[u8], key: (&str, &str), reading: Reading<'_>) -> Result<Change, Undecodable> {
     let written = v1::ConsentRecord::decode(value).map_err(|_| Undecodable::Malformed)?;
     let subject = written.subject.ok_or(Undecodable::OtherSubject)?;
     if !is_same_subject(key, &subject.r#type, &subject.value) {
@@ -23,15 +23,17 @@ pub fn decode(value: &[u8], key: (&str, &str), max_grants: usize) -> Result<Chan
     }
     time(written.updated_at)?;
     let grants = written.grants.into_iter().map(grant).collect::<Result<Vec<_>, _>>()?;
-    check_grants(&grants, max_grants)?;
+    let signals = written.signals.unwrap_or_default();
+    let (grants, unreadable) = reading.grants(grants, &signals.tcf, &signals.gpp)?;
     let contact = written.contact.unwrap_or_default();
     Ok(Change {
         version: written.version,
         restricted: written.restricted,
-        gpc: written.signals.unwrap_or_default().gpc,
+        gpc: signals.gpc,
         time_zone: contact.time_zone,
         windows: contact.windows.into_iter().map(window).collect(),
         grants,
+        unreadable,
     })
 }
 
@@ -68,7 +70,11 @@ fn time(written: Option<Written>) -> Result<Option<Timestamp>, Undecodable> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::signals::{Signals, TcfRule};
     use super::*;
+
+    const NOTHING: Signals = Signals { tcf: None, gpp: None, honour_gpc: true };
+    const READING: Reading<'_> = Reading { max_grants: 9, signals: &NOTHING };
 
     #[test]
     fn says_what_the_json_form_says() {
@@ -102,21 +108,44 @@ mod tests {
             "contact":{"time_zone":"Europe/Amsterdam","windows":[{"channel":"email","from":"09:00","to":"20:00"}]},
             "signals":{"gpc":true}}"#;
         let key = ("user_id", "u-17");
-        let change = decode(&record.encode_to_vec(), key, 9);
-        assert_eq!(change, super::super::change::decode_json(json, key, 9));
+        let change = decode(&record.encode_to_vec(), key, READING);
+        assert_eq!(change, super::super::change::decode_json(json, key, READING));
         assert!(change.is_ok());
+    }
+
+    #[test]
+    fn privacy_strings_say_what_they_say_in_the_json_form() {
+        let purposes = vec![("ads".to_owned(), vec![3])];
+        let tcf = TcfRule { vendor: 28, recipient: String::new(), purposes, grants: true };
+        let signals = Signals { tcf: Some(tcf), ..Signals::default() };
+        let reading = Reading { max_grants: 0, signals: &signals };
+        let key = ("user_id", "u-17");
+        for (string, grants) in [("CPTtLAAPTtLAAAKAAAENAAFgALwAAEAAAAAAAOgAgABgAAAA", 1), ("no", 1), ("", 0)]
+        {
+            let record = v1::ConsentRecord {
+                subject: Some(v1::Subject { r#type: "user_id".into(), value: "u-17".into() }),
+                signals: Some(v1::Signals { tcf: string.into(), ..v1::Signals::default() }),
+                ..v1::ConsentRecord::default()
+            };
+            let json = format!(
+                r#"{{"subject":{{"type":"user_id","value":"u-17"}},"signals":{{"tcf":"{string}"}}}}"#
+            );
+            let change = decode(&record.encode_to_vec(), key, reading).unwrap();
+            assert_eq!((change.grants.len(), change.unreadable.tcf), (grants, string == "no"));
+            assert_eq!(Ok(change), super::super::change::decode_json(json.as_bytes(), key, reading));
+        }
     }
 
     #[test]
     fn what_does_not_decode() {
         let key = ("user_id", "u-17");
-        assert_eq!(decode(b"\xff\xff", key, 9), Err(Undecodable::Malformed));
-        assert_eq!(decode(b"", key, 9), Err(Undecodable::OtherSubject));
+        assert_eq!(decode(b"\xff\xff", key, READING), Err(Undecodable::Malformed));
+        assert_eq!(decode(b"", key, READING), Err(Undecodable::OtherSubject));
         let record = v1::ConsentRecord {
             subject: Some(v1::Subject { r#type: "user_id".into(), value: "u-17".into() }),
             updated_at: Some(Written { seconds: 1, nanos: -1 }),
             ..v1::ConsentRecord::default()
         };
-        assert_eq!(decode(&record.encode_to_vec(), key, 9), Err(Undecodable::Time));
+        assert_eq!(decode(&record.encode_to_vec(), key, READING), Err(Undecodable::Time));
     }
 }

@@ -1,5 +1,5 @@
-//! Bytes ⇄ what they mean: JSON values, consent records in JSON and Protobuf, records that wait, and consent
-//! stamped into events.
+//! Bytes ⇄ what they mean: JSON values, consent records in JSON and Protobuf and the privacy strings in them,
+//! records that wait, and consent stamped into events.
 //!
 //! Whatever the bytes are, these functions return; what cannot be read is said to be so, in words that
 //! never quote it.
@@ -11,4 +11,5 @@ pub mod held;
 pub mod json;
 pub mod jurisdiction;
 pub mod record_proto;
+pub mod signals;
 pub mod stamp;

@@ -117,6 +117,7 @@ fn keep(cache: Cache, subjects: u64) -> (Duration, Duration) {
         partitions: 1,
         format: "json".to_owned(),
         max_grants: 256,
+        signals: String::new(),
         fresh_at_ms: NOW_MS,
         offsets: vec![(0, 0)],
     };

@@ -17,7 +17,8 @@ use consentry::pipeline::settings::LineLimits;
 use consentry::policy::rules::Rules;
 use consentry::record::Record;
 use consentry::time::{Instant, Timestamp};
-use consentry::wire::change::decode_json;
+use consentry::wire::change::{Reading, decode_json};
+use consentry::wire::signals::Signals;
 use serde_json::{Value, json};
 
 use crate::load::Load;
@@ -134,7 +135,8 @@ impl Stage {
         for subject in 0..options.subjects {
             let (key, record) = load.consent_with(subject, options.grants);
             let key = split_key(key.as_bytes()).expect("a subject");
-            let change = decode_json(record.as_bytes(), key, 256).expect("it decodes");
+            let reading = Reading { max_grants: 256, signals: &Signals::default() };
+            let change = decode_json(record.as_bytes(), key, reading).expect("it decodes");
             cache.apply(key, 0, i64::try_from(subject).expect("few"), &Said::State(&change));
         }
         let events = (0..load.records).map(|number| load.event(number, OCCURRED_MS)).collect();

@@ -1,5 +1,15 @@
 //! A configuration without fault, and everything that may be wrong with it.
 
+/// The line of `GOOD` that a line of `policy.signals` is put behind.
+pub const LEVELS: &str = "  levels: [anonymous, pseudonymous, contact]";
+
+/// That line, and behind it the other.
+macro_rules! signals {
+    ($line:literal) => {
+        concat!("  levels: [anonymous, pseudonymous, contact]\n  ", $line)
+    };
+}
+
 /// A configuration without fault; each row of `FAULTS` puts one in.
 pub const GOOD: &str = r#"version: 1
 instance: gate-1
@@ -228,10 +238,72 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
         "[anonymous, pseudonymous, contact, anonymous]",
         "18:46 duplicate level `anonymous`",
     ),
+    (LEVELS, signals!("signals: {}"), "19:12 `signals` maps nothing"),
+    (LEVELS, signals!("signals: {usnat: {}}"), "19:13 unknown key `usnat`"),
+    (LEVELS, signals!("signals: {tcf: {purposes: {analytics: [8]}}}"), "19:13 missing key `vendor`"),
     (
-        "  levels: [anonymous, pseudonymous, contact]",
-        "  levels: [anonymous, pseudonymous, contact]\n  signals: {tcf: {}}",
-        "19:3 `signals` is not available yet",
+        LEVELS,
+        signals!("signals: {tcf: {vendor: 0, purposes: {analytics: [8]}}}"),
+        "19:27 0 is no vendor's number",
+    ),
+    (
+        LEVELS,
+        signals!("signals: {tcf: {vendor: 65536, purposes: {analytics: [8]}}}"),
+        "19:27 65536 is no vendor's number",
+    ),
+    (LEVELS, signals!("signals: {tcf: {vendor: 7}}"), "19:13 missing key `purposes`"),
+    (LEVELS, signals!("signals: {tcf: {vendor: 7, purposes: {}}}"), "19:40 `purposes` maps nothing"),
+    (
+        LEVELS,
+        signals!("signals: {tcf: {vendor: 7, purposes: {analytcs: [8]}}}"),
+        "19:41 unknown purpose `analytcs`",
+    ),
+    (
+        LEVELS,
+        signals!("signals: {tcf: {vendor: 7, purposes: {analytics: []}}}"),
+        "19:52 `analytics` is empty",
+    ),
+    (
+        LEVELS,
+        signals!("signals: {tcf: {vendor: 7, purposes: {analytics: [1, 12]}}}"),
+        "19:56 12 is no purpose of the TCF",
+    ),
+    (
+        LEVELS,
+        signals!("signals: {tcf: {vendor: 7, recipient: adco, purposes: {analytics: [8]}}}"),
+        "19:41 recipient `adco` is none that is known",
+    ),
+    (
+        LEVELS,
+        signals!("signals: {tcf: {vendor: 7, grants: often, purposes: {analytics: [8]}}}"),
+        "19:38 expected a boolean, found string `often`",
+    ),
+    (LEVELS, signals!("signals: {gpp: {}}"), "19:18 `gpp` maps nothing"),
+    (LEVELS, signals!("signals: {gpp: {uszz: {sale: [first_party]}}}"), "19:19 unknown key `uszz`"),
+    (LEVELS, signals!("signals: {gpp: {usnat: {}}}"), "19:26 `usnat` maps nothing"),
+    (
+        LEVELS,
+        signals!("signals: {gpp: {usva: {sharing: [first_party]}}}"),
+        "19:26 section `usva` has no `sharing`",
+    ),
+    (LEVELS, signals!("signals: {gpp: {usnat: {sale: []}}}"), "19:33 `sale` is empty"),
+    (LEVELS, signals!("signals: {gpp: {usnat: {sale: {}}}}"), "19:33 `sale` maps nothing"),
+    (
+        LEVELS,
+        signals!("signals: {gpp: {usnat: {sale: everybody}}}"),
+        "19:33 expected a list or a mapping, found string `everybody`",
+    ),
+    (
+        LEVELS,
+        signals!("signals: {gpp: {usnat: {sale: [first_party, third_party]}}}"),
+        "19:47 recipient `third_party` is none that is known",
+    ),
+    (LEVELS, signals!("signals: {gpp: {usnat: {sale: {purposes: [ads]}}}}"), "19:45 unknown purpose `ads`"),
+    (LEVELS, signals!("signals: {gpp: {usnat: {sale: {recipients: []}}}}"), "19:46 `recipients` is empty"),
+    (
+        LEVELS,
+        signals!("signals: {gpp: {tcfeuv2: {vendor: 7, purposes: {analytics: [0]}}}}"),
+        "19:63 0 is no purpose of the TCF",
     ),
     (
         "    sms: {from",

@@ -1,7 +1,7 @@
 //! Configurations: one pipeline, many routes, every setting that a decision reads.
 
 use super::dice::{CHANGES, CHANNELS, DAYS, Dice, PURPOSES};
-use super::stamps;
+use super::{signals, stamps};
 use crate::oracle::KNOWN_WHEN;
 use serde_json::{Map, Value, json};
 
@@ -46,6 +46,9 @@ pub fn config(dice: &mut Dice, routes: usize) -> Value {
     let listed = policy["levels"].as_array().cloned();
     let levels: Vec<Value> = listed.unwrap_or_else(|| LEVELS.map(Value::from).to_vec());
     policy["purposes"] = purposes(dice, &levels);
+    if dice.often(40) {
+        policy["signals"] = signals::mapping(dice);
+    }
     let mut limits = json!({});
     if dice.often(60) {
         limits["max_record_bytes"] = "4KiB".into();

@@ -1,6 +1,7 @@
 //! People and what their consent records say, aimed at what the routes ask.
 
 use super::dice::{CHANGES, CHANNELS, DAYS, Dice, PURPOSES};
+use super::signals;
 use crate::oracle::time::{DAY, Millis, SECOND, write};
 use serde_json::{Value, json};
 
@@ -97,6 +98,10 @@ impl Writer<'_> {
         }
         if self.dice.often(15) {
             record["signals"] = json!({"gpc": self.dice.often(60), "gpp": null});
+        }
+        if self.dice.often(if self.config["policy"].get("signals").is_some() { 50 } else { 5 }) {
+            let [tcf, gpp] = signals::strings(self.dice, self.now);
+            record["signals"] = json!({"tcf": tcf, "gpp": gpp, "gpc": self.dice.often(10)});
         }
         if self.dice.often(75) {
             record["contact"] = self.contact();

@@ -14,7 +14,8 @@ use consentry::cache::snapshot::{Head, Snapshot, write};
 use consentry::cache::{Cache, Said};
 use consentry::config::{self, Given};
 use consentry::time::{Clock, Instant};
-use consentry::wire::change::decode_json;
+use consentry::wire::change::{Reading, decode_json};
+use consentry::wire::signals::Signals;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -178,7 +179,7 @@ fn a_start_reads_what_has_changed_since_the_stop() {
 /// What is wrong with a snapshot, and what is said of it; empty: nothing is wrong.
 type Fault = (fn(&mut Kept), &'static str);
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 12] = [
     (|_| {}, ""),
     (|shop| shop.rewrite(|bytes| flip(bytes)), "checksum"),
     (|shop| shop.rewrite(|bytes| bytes.truncate(bytes.len() / 2)), "checksum"),
@@ -190,6 +191,10 @@ const FAULTS: [Fault; 11] = [
     (|shop| shop.forge(|_, head| head.partitions += 1), "another topic"),
     (|shop| shop.forge(|_, head| head.offsets[0].1 += 100_000), "went back"),
     (|shop| shop.shop.config["limits"] = json!({"max_grants": 100}), "other settings"),
+    (
+        |shop| shop.shop.config["policy"]["signals"] = json!({"gpp": {"usnat": {"sale": ["third_party:*"]}}}),
+        "`policy.signals`",
+    ),
 ];
 
 /// In each file somebody permits who does not: where that is believed, the file was read.
@@ -241,7 +246,8 @@ fn flip(bytes: &mut [u8]) {
 fn permit(cache: &Cache, id: &str, partition: i32) {
     let body = consent(id, &[grant("analytics")]).value.expect("a state");
     let key = ("user_id", id);
-    let change = decode_json(&body, key, 9).expect("it decodes");
+    let change =
+        decode_json(&body, key, Reading { max_grants: 9, signals: &Signals::default() }).expect("it decodes");
     cache.apply(key, partition, i64::MAX, &Said::State(&change));
 }
 

@@ -6,8 +6,10 @@
 use super::{
     json::{self, Node},
     rules::Window,
+    signals,
     time::{self, Millis},
 };
+use serde_json::Value;
 
 /// What one key holds on one partition.
 #[derive(Clone, Debug)]
@@ -73,7 +75,7 @@ fn normal_key(raw: &str) -> (String, String) {
 
 impl Topic {
     /// Reads the lines of `--consents` in order.
-    pub fn read(lines: &[String], max_grants: usize) -> Self {
+    pub fn read(lines: &[String], max_grants: usize, policy: &Value) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         for line in lines {
             let node = json::parse(line).unwrap();
@@ -81,7 +83,7 @@ impl Topic {
                 Some(Node::Number(source)) => time::integer(source).unwrap(),
                 _ => 0,
             };
-            let (raw_key, held) = message(&node, max_grants);
+            let (raw_key, held) = message(&node, max_grants, policy);
             entries.retain(|e| (&e.raw_key, e.partition) != (&raw_key, partition));
             entries.push(Entry { raw_key, partition, held });
         }
@@ -118,10 +120,10 @@ fn chars<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
 }
 
 /// A line of `--consents`: `key` and `raw`, `key` and a null `value`, or the record itself.
-fn message(line: &Node, max_grants: usize) -> (String, Held) {
+fn message(line: &Node, max_grants: usize, policy: &Value) -> (String, Held) {
     if let Some(key) = chars(line, "key") {
         let held = match chars(line, "raw") {
-            Some(raw) => held(key, json::parse(raw).as_ref(), max_grants),
+            Some(raw) => held(key, json::parse(raw).as_ref(), max_grants, policy),
             None => Held::Tombstone,
         };
         return (key.to_owned(), held);
@@ -129,17 +131,17 @@ fn message(line: &Node, max_grants: usize) -> (String, Held) {
     let subject = line.member("subject").expect("a record names its subject");
     let (kind, value) = normal(chars(subject, "type").unwrap(), chars(subject, "value").unwrap());
     let key = format!("{kind}:{value}");
-    let held = held(&key, Some(line), max_grants);
+    let held = held(&key, Some(line), max_grants, policy);
     (key, held)
 }
 
-fn held(key: &str, body: Option<&Node>, max_grants: usize) -> Held {
-    body.and_then(|body| state(key, body, max_grants)).map_or(Held::Invalid, Held::State)
+fn held(key: &str, body: Option<&Node>, max_grants: usize, policy: &Value) -> Held {
+    body.and_then(|body| state(key, body, max_grants, policy)).map_or(Held::Invalid, Held::State)
 }
 
 // What follows answers `None` for "does not decode".
 
-fn state(key: &str, body: &Node, max_grants: usize) -> Option<State> {
+fn state(key: &str, body: &Node, max_grants: usize, policy: &Value) -> Option<State> {
     if body.repeats_a_name_anywhere() {
         return None;
     }
@@ -157,12 +159,13 @@ fn state(key: &str, body: &Node, max_grants: usize) -> Option<State> {
         return None;
     }
     let signals = object(body, "signals")?;
-    for name in ["gpp", "tcf"] {
-        signals.map_or(Some(String::new()), |s| word(s, name))?;
-    }
+    let string = |name: &str| signals.map_or(Some(String::new()), |s| word(s, name));
+    let (tcf, gpp) = (string("tcf")?, string("gpp")?);
     let contact = object(body, "contact")?;
+    let mut grants: Vec<Grant> = grants.iter().map(grant).collect::<Option<_>>()?;
+    grants.extend(signals::added(policy, &tcf, &gpp));
     Some(State {
-        grants: grants.iter().map(grant).collect::<Option<_>>()?,
+        grants,
         time_zone: contact.map_or(Some(String::new()), |c| word(c, "time_zone"))?,
         windows: match contact {
             Some(contact) => list(contact, "windows")?.iter().map(window).collect::<Option<_>>()?,

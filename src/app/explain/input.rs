@@ -15,8 +15,9 @@ use crate::cache::{Cache, Said};
 use crate::consent::split_key;
 use crate::record::Record;
 use crate::time::Timestamp;
-use crate::wire::change::decode_json;
+use crate::wire::change::{Reading, decode_json};
 use crate::wire::json::Name;
+use crate::wire::signals::Signals;
 
 /// The lines that are not blank, with their numbers.
 pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -41,8 +42,13 @@ pub(super) fn bad(input: &'static str, number: usize, why: &dyn std::fmt::Displa
 }
 
 /// A cache that holds what these lines say; a line's number is its offset.
-pub(super) fn load(consents: &str, settings: CacheSettings) -> Result<Cache, ExplainError> {
+pub(super) fn load(
+    consents: &str,
+    settings: CacheSettings,
+    signals: &Signals,
+) -> Result<Cache, ExplainError> {
     let cache = Cache::new(settings, &[0; 16]);
+    let reading = Reading { max_grants: settings.max_grants, signals };
     for (number, line) in numbered(consents) {
         let members: Members<'_> =
             serde_json::from_str(line).map_err(|error| bad("consents", number, &unquoted(&error)))?;
@@ -53,7 +59,7 @@ pub(super) fn load(consents: &str, settings: CacheSettings) -> Result<Cache, Exp
         let partition = partition.filter(|at| *at >= 0);
         let partition =
             partition.ok_or_else(|| bad("consents", number, &"`partition` is no partition's number"))?;
-        let change = body.map(|body| decode_json(body.as_bytes(), key, settings.max_grants));
+        let change = body.map(|body| decode_json(body.as_bytes(), key, reading));
         let said = match &change {
             None => Said::Erased,
             Some(Ok(change)) => Said::State(change),

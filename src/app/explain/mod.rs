@@ -65,7 +65,7 @@ pub fn explain(
     pipeline: Option<&str>,
     at: Timestamp,
 ) -> Result<Vec<Verdict>, ExplainError> {
-    let cache = load(consents, ready.cache)?;
+    let cache = load(consents, ready.cache, &ready.follower.signals)?;
     let mut chosen = Vec::new();
     for settings in &ready.pipelines {
         if pipeline.is_none_or(|name| name == settings.rules.name) {

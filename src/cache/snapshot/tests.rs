@@ -35,6 +35,7 @@ fn head() -> Head {
         partitions: 3,
         format: "json".to_owned(),
         max_grants: 9,
+        signals: String::new(),
         fresh_at_ms: 1_780_000_000_000,
         offsets: vec![(0, 400), (1, 401), (2, 500)],
     }

@@ -6,12 +6,14 @@
 
 mod pipeline;
 mod policy;
+mod signals;
 mod stamp;
 mod union;
 mod units;
 
 pub(super) use pipeline::*;
 pub(super) use policy::*;
+pub(super) use signals::*;
 pub(super) use stamp::*;
 pub(super) use union::*;
 pub(super) use units::*;

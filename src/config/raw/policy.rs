@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Secret, Span};
+use super::{Secret, Signals, Span};
 
 /// Purposes, levels and contact windows.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -23,8 +23,12 @@ pub(in crate::config) struct Policy {
     /// IANA time zones that stand in for a person without one: a window must be open in all of them.
     /// Default: none, and such a person is not contacted on a channel that has a window.
     pub assume_time_zones: Option<Vec<String>>,
-    /// Whether the signal Global Privacy Control refuses delivery to third parties. Default: true.
+    /// Whether the signal Global Privacy Control refuses delivery to third parties, and counts as an opt-out
+    /// where a GPP section that `signals` maps passes it on. Default: true.
     pub honour_gpc: Option<bool>,
+    /// What the privacy strings in a consent record (`signals.tcf`, `signals.gpp`) refuse, and may grant.
+    /// Default: nothing; `signals.gpc` is honoured without this.
+    pub signals: Option<Signals>,
     /// How far clocks may differ when an event's time is held against a consent's. Default: 5s.
     pub clock_skew: Option<Span>,
     /// How long before a grant ends its owner is told to ask again, on the topic of `consent.due`. Default: 14d.

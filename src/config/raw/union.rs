@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// A word of `W`, or the mapping `M`.
 #[derive(Debug, JsonSchema)]
@@ -28,6 +28,40 @@ pub(in crate::config) enum Number<W> {
     Number(u64),
     /// As a word.
     Word(W),
+}
+
+/// A list of `T`, or the mapping `M`.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(in crate::config) enum ListOr<T, M> {
+    /// As a list.
+    List(Vec<T>),
+    /// As a mapping.
+    Mapping(M),
+}
+
+struct ListOrVisitor<T, M>(PhantomData<(T, M)>);
+
+impl<'de, T: Deserialize<'de>, M: Deserialize<'de>> Visitor<'de> for ListOrVisitor<T, M> {
+    type Value = ListOr<T, M>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or a mapping")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(ListOr::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        M::deserialize(MapAccessDeserializer::new(map)).map(ListOr::Mapping)
+    }
+}
+
+impl<'de, T: Deserialize<'de>, M: Deserialize<'de>> Deserialize<'de> for ListOr<T, M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListOrVisitor(PhantomData))
+    }
 }
 
 struct WordOrVisitor<W, M>(PhantomData<(W, M)>);

@@ -12,6 +12,7 @@ use crate::follower::settings::{ConsentFormat, FollowerSettings, Freshness, Shar
 use crate::kafka::properties;
 use crate::kafka::settings::ClusterSettings;
 use crate::pipeline::settings::PipelineSettings;
+use crate::wire::signals::Signals;
 
 /// `kafka`; `file` is the configuration's.
 pub(super) fn cluster(
@@ -89,6 +90,8 @@ pub(super) fn follower(
             None | Some(raw::ConsentFormat::Json) => ConsentFormat::Json,
             Some(raw::ConsentFormat::Protobuf) => ConsentFormat::Protobuf,
         },
+        signals: Signals::default(),
+        signals_hash: String::new(),
         freshness: freshness(raw, spot.key("freshness"), problems),
         barrier_alert: wait(raw.barrier_alert, spot.key("barrier_alert"), 10_000, problems),
         allow_empty: raw.allow_empty.unwrap_or_default(),

@@ -16,6 +16,7 @@ mod policy;
 mod require;
 mod route;
 mod secret;
+mod signals;
 mod snapshot;
 mod stamp;
 mod topics;
@@ -105,6 +106,10 @@ pub(super) fn ready(
     };
     let mut policy = policy::policy(raw.policy.as_ref(), root, problems);
     let words = policy::Words::of(&policy, root.key("policy"));
+    if let Some(raw) = &raw.policy {
+        follower.signals = signals::signals(raw, root.key("policy"), &words, problems);
+        follower.signals_hash = hash::signals_hash(&follower.signals);
+    }
     let pipelines = pipeline::pipelines(raw.pipelines.as_deref(), root, &words, problems);
     follower.share = cluster::share(raw.consent.as_ref(), &pipelines, root, problems);
     let written = raw.consent.as_ref().and_then(|consent| consent.snapshot.as_ref());
@@ -118,7 +123,7 @@ pub(super) fn ready(
     let asked = secret::Asked { given, file: name, used: secret::first_use(&pipelines, root) };
     policy.pseudonym_key =
         secret::pseudonym_key(kept, root.key("policy").key("pseudonym_key"), &asked, found);
-    let policy_hash = hash::policy_hash(&policy, &pipelines, due.as_ref());
+    let policy_hash = hash::policy_hash(&policy, &follower.signals, &pipelines, due.as_ref());
     elements::warn(raw.pipelines.as_deref(), root, &mut found.warnings);
     let warnings = std::mem::take(&mut found.warnings);
     Ready { instance, admin, cluster, follower, due, cache, policy, policy_hash, pipelines, line, warnings }

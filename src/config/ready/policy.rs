@@ -41,6 +41,11 @@ impl Words {
         self.purposes.get(index).map_or("", String::as_str)
     }
 
+    /// Every purpose that could be read.
+    pub fn purposes(&self) -> &[String] {
+        &self.purposes
+    }
+
     /// The index of a purpose.
     pub fn purpose(&self, word: &str, spot: Spot<'_>, problems: &mut Problems) -> usize {
         let index = self.purposes.iter().position(|purpose| purpose == word);

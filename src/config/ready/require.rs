@@ -90,7 +90,8 @@ const MAX_PURPOSES: usize = 64;
 /// The recipient where none is named.
 pub(super) const FIRST_PARTY: &str = "first_party";
 
-fn recipient_fault(recipient: &str) -> Option<&'static str> {
+/// Why data cannot go to this recipient.
+pub(super) fn recipient_fault(recipient: &str) -> Option<&'static str> {
     let name = recipient.strip_prefix("processor:").or_else(|| recipient.strip_prefix("third_party:"));
     match name {
         _ if recipient == FIRST_PARTY => None,
