@@ -145,6 +145,23 @@ fn asking_again_has_its_defaults_and_a_topic_of_its_own() {
 }
 
 #[test]
+fn a_hold_topic_is_one_pipelines_alone() {
+    let (head, own) = GOOD.split_at(GOOD.find("  - name: shop").unwrap());
+    let other = own.replace("name: shop", "name: other").replace("topic: shop-quarantine", "topic: q");
+    let found = |other: &str| -> Vec<String> {
+        let told = told(&format!("{head}{own}{other}"));
+        told.into_iter().filter(|told| told.contains("hold topic")).collect()
+    };
+    assert_eq!(found(&other.replace("topic: shop-hold", "topic: other-hold")), Vec::<String>::new());
+    let both = found(&other);
+    assert!(both.len() == 1 && both[0].ends_with("is also that of pipeline `shop`"), "{both:?}");
+    let quarantine =
+        other.replace("topic: shop-hold", "topic: h").replace("topic: q", "topic: h.shop-events");
+    let both = found(&quarantine);
+    assert!(both.len() == 1 && both[0].ends_with("`h.shop-events` is also a quarantine"), "{both:?}");
+}
+
+#[test]
 fn fifteen_faults_are_fifteen_problems() {
     let text = include_str!("config/fifteen.yaml");
     let told = told(text);

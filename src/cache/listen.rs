@@ -2,8 +2,9 @@
 //!
 //! Whoever holds records back must decide about them again when their subjects say something new. A
 //! [`Listener`] names the subjects it waits for, and is told which of them have changed: after the change is
-//! in the cache, so that whoever looks then sees it. Nothing is told of subjects that nobody waits for; while
-//! nobody waits for anybody, a change costs one look at a number.
+//! in the cache, so that whoever looks then sees it; and whoever has seen it can ask whether there is anything to
+//! be told, and is answered once it is. Nothing is told of subjects that nobody waits for; while nobody waits for
+//! anybody, a change costs one look at a number, and a lock that nobody else wants.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +19,8 @@ pub struct Listener {
     inner: Mutex<Inner>,
     /// How many subjects all listeners wait for.
     waiting: Arc<AtomicUsize>,
+    /// Held while a change is made and told.
+    telling: Arc<Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +72,15 @@ impl Listener {
         Changed { all: std::mem::take(&mut inner.all), subjects: inner.changed.drain().collect() }
     }
 
+    /// Whether any of these has said something that was not asked for yet: whatever of it can be seen is told.
+    pub fn has_changed(&self, subjects: impl IntoIterator<Item = SubjectId>) -> bool {
+        drop(self.telling.lock());
+        self.told.load(Ordering::Acquire) && {
+            let inner = self.inner();
+            inner.all || subjects.into_iter().any(|subject| inner.changed.contains(&subject))
+        }
+    }
+
     fn tell(&self, subject: SubjectId) {
         let mut inner = self.inner();
         if inner.watched.contains_key(&subject) {
@@ -98,22 +110,33 @@ impl Drop for Listener {
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     waiting: Arc<AtomicUsize>,
+    telling: Arc<Mutex<()>>,
     all: RwLock<Vec<Weak<Listener>>>,
 }
 
 impl Listeners {
     /// One more; it is told until it is dropped.
     pub fn add(&self) -> Arc<Listener> {
-        let waiting = Arc::clone(&self.waiting);
-        let listener = Arc::new(Listener { told: AtomicBool::default(), inner: Mutex::default(), waiting });
+        let (waiting, telling) = (Arc::clone(&self.waiting), Arc::clone(&self.telling));
+        let listener =
+            Arc::new(Listener { told: AtomicBool::default(), inner: Mutex::default(), waiting, telling });
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.strong_count() > 0);
         all.push(Arc::downgrade(&listener));
         listener
     }
 
+    /// Makes a change and tells who has changed.
+    pub fn change<T>(&self, make: impl FnOnce() -> T, whom: impl FnOnce() -> SubjectId) -> T {
+        let telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = make();
+        self.tell(whom);
+        drop(telling);
+        made
+    }
+
     /// Tells that a subject has changed; `whom` is asked only where anybody waits for anybody.
-    pub fn tell(&self, whom: impl FnOnce() -> SubjectId) {
+    fn tell(&self, whom: impl FnOnce() -> SubjectId) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             let subject = whom();
             self.each(|listener| listener.tell(subject));
@@ -150,12 +173,16 @@ mod tests {
         assert_eq!(one.take(), Changed { all: false, subjects: vec![ann] });
         assert_eq!((one.take(), other.take()), (Changed::default(), Changed::default()));
         one.unwatch(ann);
-        listeners.tell(|| ann);
+        assert!(!one.has_changed([ann, bob]));
+        assert_eq!(listeners.change(|| 7, || ann), 7);
+        assert!(one.has_changed([bob, ann]) && !one.has_changed([bob]) && !other.has_changed([ann]));
         assert_eq!(one.take().subjects, [ann], "one of two still waits");
+        assert!(!one.has_changed([ann]));
         listeners.tell(|| ann);
         one.unwatch(ann);
         assert_eq!(one.take(), Changed::default(), "nobody waits any more");
         listeners.tell_all();
+        assert!(one.has_changed([bob]));
         assert!(one.take().all && other.take().all && !one.take().all);
         drop(other);
         listeners.tell(nobody);

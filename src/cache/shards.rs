@@ -80,15 +80,14 @@ impl Caches {
 
     /// Applies a message, as [`Cache::apply`] does. One of a partition that is not loaded changes nothing.
     pub fn apply(&self, key: (&str, &str), partition: i32, offset: i64, said: &Said<'_>) -> Applied {
-        let applied = match self.read() {
+        let apply = || match self.read() {
             None => self.whole.apply(key, partition, offset, said),
             Some(table) => {
                 let cache = table.loaded.get(&partition);
                 cache.map(|cache| cache.apply(key, partition, offset, said)).unwrap_or_default()
             }
         };
-        self.listeners.tell(|| self.whole.subject(key.0, key.1));
-        applied
+        self.listeners.change(apply, || self.whole.subject(key.0, key.1))
     }
 
     /// Each cache by itself: the one of all partitions (`None`), or those that are loaded.

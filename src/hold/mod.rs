@@ -113,10 +113,12 @@ impl<S: Copy + Ord> Holding<S> {
         }
     }
 
-    /// A record is held. It counts once it is committed.
-    pub fn add(&mut self, id: Id, waiting: Waiting<S>) {
-        self.insert(id, waiting);
+    /// A record is held. It counts once it is committed. Where the same was held already, by somebody who could
+    /// not commit that he had read it, that is what comes back.
+    pub fn add(&mut self, id: Id, waiting: Waiting<S>) -> Option<Waiting<S>> {
+        let before = self.insert(id, waiting);
         self.journal.push(Step::Added(id));
+        before
     }
 
     /// What is known of a record that waits.
@@ -176,7 +178,15 @@ impl<S: Copy + Ord> Holding<S> {
         self.journal.push(Step::Gone(id));
     }
 
-    /// A record was decided again and waits on.
+    /// A record was decided again and waits on, and nothing was written of it: there is nothing to undo.
+    pub fn wait_on(&mut self, id: Id, reason: Reason, until: Timestamp) {
+        let known = self.get(id).cloned();
+        if known.and_then(|own| self.replace(id, Waiting { reason, until, ..own })).is_some() {
+            self.due.remove(&id);
+        }
+    }
+
+    /// A record was decided again, waits on, and more is known of its deadlines.
     pub fn stay(&mut self, id: Id, now: Waiting<S>) {
         let Some(before) = self.replace(id, now) else { return };
         self.due.remove(&id);
@@ -219,12 +229,6 @@ impl<S: Copy + Ord> Holding<S> {
         }
     }
 
-    /// What is known of this record is void: it is about to be added anew.
-    pub fn forget(&mut self, id: Id, mut forget: impl FnMut(S)) {
-        let subjects = self.remove(id).map(|waiting| waiting.subjects);
-        subjects.into_iter().flatten().for_each(&mut forget);
-    }
-
     /// A place is somebody else's now. What was begun must have been undone before.
     pub fn drop_place(&mut self, place: usize, mut forget: impl FnMut(S)) {
         let (low, high) = ends(place, place);
@@ -251,14 +255,15 @@ impl<S: Copy + Ord> Holding<S> {
         self.entries.is_empty()
     }
 
-    fn insert(&mut self, id: Id, waiting: Waiting<S>) {
-        self.remove(id);
+    fn insert(&mut self, id: Id, waiting: Waiting<S>) -> Option<Waiting<S>> {
+        let before = self.remove(id);
         self.by_time.insert((waiting.until, id));
         self.by_subject.extend(waiting.subjects.iter().map(|subject| (*subject, id)));
         self.by_age.insert((id.route, waiting.held_at, id));
         *self.counts.entry(id.route).or_default() += 1;
         self.bytes += waiting.body.len() + ENTRY_BYTES;
         self.entries.insert(id, Entry { waiting, is_gone: false });
+        before
     }
 
     fn remove(&mut self, id: Id) -> Option<Waiting<S>> {

@@ -20,7 +20,9 @@ fn waiting(subject: u8, until: i64) -> Waiting<u8> {
 /// Holds these offsets of subject 1, committed.
 fn holding(offsets: &[i64]) -> Holding<u8> {
     let mut holding = Holding::default();
-    offsets.iter().for_each(|offset| holding.add(id(*offset), waiting(1, 50)));
+    for offset in offsets {
+        assert_eq!(holding.add(id(*offset), waiting(1, 50)), None);
+    }
     holding.committed(|_| {});
     holding
 }
@@ -93,6 +95,28 @@ fn what_is_undone_is_as_it_was_and_due() {
 }
 
 #[test]
+fn what_waits_on_with_nothing_written_leaves_nothing_to_undo() {
+    let mut holding = holding(&[3]);
+    holding.wake(1);
+    holding.wait_on(id(3), Reason::OutsideContactWindow, Timestamp(90));
+    assert!(!holding.is_due() && holding.journal.is_empty());
+    holding.undone(|_| panic!("nothing is begun"));
+    let stands = Waiting { reason: Reason::OutsideContactWindow, ..waiting(1, 90) };
+    assert_eq!(holding.get(id(3)), Some(&stands));
+    holding.tick(Timestamp(90));
+    assert_eq!(due(&holding), [3]);
+    agrees(&holding);
+}
+
+#[test]
+fn what_is_held_again_says_whom_it_replaces() {
+    let mut holding = holding(&[3]);
+    assert_eq!(holding.add(id(3), waiting(2, 60)), Some(waiting(1, 50)));
+    assert_eq!(holding.standing(0).0, 1);
+    agrees(&holding);
+}
+
+#[test]
 fn what_is_committed_is_gone() {
     let mut holding = holding(&[3, 4]);
     holding.leave(id(3));
@@ -159,7 +183,7 @@ fn any_order_of_steps_keeps_the_indices_in_step() {
         for _ in 0..200 {
             let any = id(dice(next.max(1).cast_unsigned()).cast_signed());
             let subject = u8::try_from(dice(4)).unwrap();
-            match dice(8) {
+            match dice(9) {
                 0 | 1 => {
                     holding.add(id(next), waiting(subject, 40 + next));
                     next += 1;
@@ -177,6 +201,17 @@ fn any_order_of_steps_keeps_the_indices_in_step() {
                     let now: Vec<_> =
                         holding.entries.iter().map(|(id, entry)| (*id, entry.waiting.clone())).collect();
                     assert_eq!(now, kept, "seed {seed}");
+                }
+                // Of what is as it was committed: that is not undone.
+                8 => {
+                    let is_begun = |step: &Step<u8>| matches!(step, Step::Stayed(own, _) if *own == any);
+                    let own = kept.iter_mut().find(|(own, _)| *own == any);
+                    if let Some((_, own)) = own.filter(|_| holding.get(any).is_some())
+                        && !holding.journal.iter().any(is_begun)
+                    {
+                        own.until = Timestamp(45 + next);
+                        holding.wait_on(any, own.reason, own.until);
+                    }
                 }
                 _ => {}
             }

@@ -314,5 +314,6 @@ impl Drop for Worker<'_> {
     /// The consumer closes when it is dropped, in the middle of a rebalance too.
     fn drop(&mut self) {
         self.consumer.context().leave();
+        self.leave_all_held();
     }
 }

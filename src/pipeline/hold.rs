@@ -102,45 +102,58 @@ impl Worker<'_> {
         let subjects: SmallVec<[SubjectId; 1]> =
             read.iter().flat_map(Read::named).map(|(subject, _)| *subject).collect();
         self.wait_for(&subjects);
+        let waits = self.hold_if_it_must(judge, batch, view, (record, read), id, &subjects, notes);
+        if !matches!(waits, Ok(true)) {
+            self.wait_no_more(&subjects);
+        }
+        waits.map(drop)
+    }
+
+    /// Decides once more about a record whose subjects are waited for. True: it is held.
+    #[allow(clippy::too_many_arguments, reason = "as of `hold_back`, and whom it names")]
+    fn hold_if_it_must(
+        &mut self,
+        judge: &mut Judge<'_>,
+        batch: &Batch,
+        view: &View<'_>,
+        (record, read): (&Record<'_>, &Result<Read<'_, '_>, Reason>),
+        id: Id,
+        subjects: &[SubjectId],
+        notes: &mut Vec<Note>,
+    ) -> Result<bool, Undone> {
         let outcome =
             judge.again(batch, view, read, id.route, Deadlines::default()).map_err(Undone::Refused)?;
         let Outcome::Held { reason, until } = outcome else {
-            self.wait_no_more(&subjects);
-            return Ok(self.end(id.route, id.place, record, outcome, judge.consent_offset(), notes)?);
+            self.end(id.route, id.place, record, outcome, judge.consent_offset(), notes)?;
+            return Ok(false);
         };
         let mut deadlines = Deadlines::default();
         deadlines.begin(reason, until);
-        let wait = Wait { id, reason, until, deadlines, held_at: batch.now(), subjects: &subjects };
-        let ended = match self.keep(record, &wait)? {
-            Some(waiting) => {
-                self.held.iter_mut().for_each(|held| held.holding.add(id, waiting.clone()));
-                (End::Held, reason)
-            }
-            None => {
-                self.wait_no_more(&subjects);
-                self.note(notes, id.route, Reason::TooLarge);
-                (End::Quarantined, Reason::TooLarge)
-            }
+        let wait = Wait { id, reason, until, deadlines, held_at: batch.now(), subjects };
+        let Some(waiting) = self.keep(record, &wait)? else {
+            self.note(notes, id.route, Reason::TooLarge);
+            self.tally.add(id.route, Some((End::Quarantined, Reason::TooLarge)));
+            return Ok(false);
         };
-        self.tally.add(id.route, Some(ended));
-        Ok(())
+        if let Some(held) = &mut self.held
+            && let Some(before) = held.holding.add(id, waiting)
+        {
+            before.subjects.iter().for_each(|subject| held.listener.unwatch(*subject));
+        }
+        self.tally.add(id.route, Some((End::Held, reason)));
+        Ok(true)
     }
 
     /// Whether another record waits under this one's name: its topic was made anew since, and began at the first
     /// offset again. The same record may wait already where it was delivered at least once: it is held anew.
-    fn is_taken(&mut self, record: &Record<'_>, id: Id) -> bool {
-        let Some(Held { holding, listener, .. }) = &mut self.held else { return false };
-        let Some(waiting) = holding.get(id) else { return false };
+    fn is_taken(&self, record: &Record<'_>, id: Id) -> bool {
+        let Some(waiting) = self.held.as_ref().and_then(|held| held.holding.get(id)) else { return false };
         let route = self.line.rules().routes.get(id.route).map_or("", |route| route.name.as_str());
         let older = held::decode(&waiting.body, (record.topic, record.partition, record.offset, route));
-        let is_same = older.is_ok_and(|older| {
+        !older.is_ok_and(|older| {
             let older = older.record();
             (older.key, older.value, older.timestamp) == (record.key, record.value, record.timestamp)
-        });
-        if is_same {
-            holding.forget(id, |subject| listener.unwatch(subject));
-        }
-        !is_same
+        })
     }
 
     /// Decides again about what is due, and writes what becomes of it.
@@ -188,19 +201,31 @@ impl Worker<'_> {
         let outcome =
             judge.again(batch, view, &read, id.route, waiting.deadlines).map_err(Undone::Refused)?;
         let Outcome::Held { reason, until } = outcome else {
+            // What waits of the same person and came before may have been decided just before they said that: it
+            // stays due, and both are decided again, in order.
+            if matches!(outcome, Outcome::Forwarded { .. }) && self.have_said_more(&read) {
+                return Ok(());
+            }
             return self.let_go(id, waiting.reason, &record, outcome, judge.consent_offset());
         };
         let mut now = Waiting { reason, until, ..waiting.clone() };
-        if now.deadlines.begin(reason, until) {
-            let held_at = waiting.held_at;
-            let wait =
-                Wait { id, reason, until, deadlines: now.deadlines, held_at, subjects: &waiting.subjects };
-            // It was not too large before, and is hardly larger now. What is not kept begins anew after a restart.
-            now = self.keep(&record, &wait)?.unwrap_or(now);
-            self.open.touch(id.place);
+        if !now.deadlines.begin(reason, until) {
+            self.held.iter_mut().for_each(|held| held.holding.wait_on(id, reason, until));
+            return Ok(());
         }
+        let held_at = waiting.held_at;
+        let wait = Wait { id, reason, until, deadlines: now.deadlines, held_at, subjects: &waiting.subjects };
+        // It was not too large before, and is hardly larger now. What is not kept begins anew after a restart.
+        now = self.keep(&record, &wait)?.unwrap_or(now);
+        self.open.touch(id.place);
         self.held.iter_mut().for_each(|held| held.holding.stay(id, now.clone()));
         Ok(())
+    }
+
+    /// Whether any of a record's subjects has said something since it was asked what is due.
+    fn have_said_more(&self, read: &Result<Read<'_, '_>, Reason>) -> bool {
+        let named = || read.iter().flat_map(Read::named).map(|(subject, _)| *subject);
+        self.held.as_ref().is_some_and(|held| held.listener.has_changed(named()))
     }
 
     /// A record waits no longer: what becomes of it, and that it is gone from the hold topic.
@@ -311,6 +336,14 @@ impl Worker<'_> {
             ),
             (true, false) => line.clear(&cause),
             (false, false) | (true, true) => {}
+        }
+    }
+
+    /// It ends: nothing waits at it any more, whoever looks after that now.
+    pub(super) fn leave_all_held(&mut self) {
+        if self.held.take().is_some() {
+            self.line.held(self.number, vec![(0, None); self.line.rules().routes.len()]);
+            self.line.clear(&Cause::HoldFull(self.line.name().to_owned(), self.number));
         }
     }
 

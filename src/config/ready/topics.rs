@@ -39,6 +39,7 @@ pub(super) fn check(pipelines: &[PipelineSettings], consent: &str, root: Spot<'_
             }
             source_or_consent(&topic, hold, pipeline, consent, problems);
             undecided(pipelines, list, ("hold topic", &topic), hold, problems);
+            shared(pipelines, index, &topic, hold, problems);
         }
     }
 }
@@ -115,6 +116,21 @@ fn source_or_consent(
     if topic == consent {
         let help = "what is written there counts as consent; write to another topic";
         problems.add(spot.at(), format!("topic `{topic}` is the consent topic"), help);
+    }
+}
+
+/// What waits is known by where it came from and its route's name alone, so a hold topic is one pipeline's; and a
+/// compacted topic takes no record without a key, as a quarantine must.
+fn shared(pipelines: &[PipelineSettings], own: usize, topic: &str, spot: Spot<'_>, problems: &mut Problems) {
+    let before = pipelines.get(..own).unwrap_or_default();
+    if let Some(other) = before.iter().find(|other| other.holds().any(|(_, held)| held == topic)) {
+        let help = "each would take what waits for the other as its own; give each pipeline a `hold` topic";
+        let message = format!("hold topic `{topic}` is also that of pipeline `{}`", other.rules.name);
+        problems.add(spot.at(), message, help);
+    }
+    if pipelines.iter().any(|other| other.quarantine.name == topic) {
+        let help = "what is quarantined would be taken for what waits; give each a topic of its own";
+        problems.add(spot.at(), format!("hold topic `{topic}` is also a quarantine"), help);
     }
 }
 
