@@ -15,6 +15,7 @@ mod people;
 mod shrink;
 mod signals;
 mod stamps;
+pub mod steady;
 
 use crate::{cases::REASONS, oracle};
 use dice::{CHANGES, Dice};
@@ -86,7 +87,8 @@ pub fn difference(expected: &[Value], got: &[Value]) -> Option<(Value, Value)> {
     (0..longest).map(|at| (line(expected, at), line(got, at))).find(|(expected, got)| expected != got)
 }
 
-fn number(name: &str, default: u64) -> u64 {
+/// What an environment variable says.
+pub fn number(name: &str, default: u64) -> u64 {
     env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
 

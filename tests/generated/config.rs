@@ -127,7 +127,7 @@ fn purposes(dice: &mut Dice, levels: &[Value]) -> Value {
     purposes.into()
 }
 
-fn pipeline(dice: &mut Dice, levels: &[Value], routes: usize) -> Value {
+pub fn pipeline(dice: &mut Dice, levels: &[Value], routes: usize) -> Value {
     let elements = dice.often(30).then(|| if dice.often(4) { "" } else { dice.pick(&ARRAYS) });
     let mut pipeline = json!({
         "name": "shop",

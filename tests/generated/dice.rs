@@ -19,24 +19,33 @@ pub const PURPOSES: [&str; 5] = ["analytics", "newsletter", "advertising", "orde
 pub const CHANNELS: [&str; 3] = ["email", "sms", "push"];
 pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-pub struct Dice(pub Rng);
+pub struct Dice {
+    rng: Rng,
+    /// So many minutes past a quarter of an hour contact windows open and close.
+    past_quarter: usize,
+}
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self(Rng::with_seed(seed))
+        Self { rng: Rng::with_seed(seed), past_quarter: 0 }
+    }
+
+    /// Contact windows open and close so many minutes past a quarter of an hour.
+    pub const fn windows_past_quarter(self, minutes: usize) -> Self {
+        Self { past_quarter: minutes, ..self }
     }
 
     /// True in so many of a hundred throws.
     pub fn often(&mut self, percent: u32) -> bool {
-        self.0.u32(0..100) < percent
+        self.rng.u32(0..100) < percent
     }
 
     pub fn below(&mut self, end: usize) -> usize {
-        self.0.usize(0..end)
+        self.rng.usize(0..end)
     }
 
     pub fn within(&mut self, range: std::ops::RangeInclusive<i64>) -> i64 {
-        self.0.i64(range)
+        self.rng.i64(range)
     }
 
     pub fn pick<T: Clone>(&mut self, of: &[T]) -> T {
@@ -49,13 +58,13 @@ impl Dice {
     }
 
     pub fn shuffle<T>(&mut self, of: &mut [T]) {
-        self.0.shuffle(of);
+        self.rng.shuffle(of);
     }
 
     /// `HH:MM`, most often in the small hours, where clocks change.
     pub fn hour(&mut self) -> String {
         let hour = if self.often(60) { self.below(4) } else { self.below(24) };
-        format!("{hour:02}:{:02}", self.below(4) * 15)
+        format!("{hour:02}:{:02}", self.below(4) * 15 + self.past_quarter)
     }
 
     /// A word in another spelling that a refusal still means.

@@ -15,7 +15,10 @@ pub fn pool() -> Vec<(&'static str, String)> {
 
 /// The lines of `--consents`.
 pub fn consents(dice: &mut Dice, config: &Value, zone: &str, now: Millis) -> Vec<String> {
-    let mut writer = Writer { dice, config, zone, now };
+    let pipelines = config["pipelines"].as_array().unwrap().iter();
+    let routes = pipelines.flat_map(|pipeline| pipeline["routes"].as_array().unwrap().clone()).collect();
+    let maps_signals = config["policy"].get("signals").is_some();
+    let mut writer = Writer { dice, routes, maps_signals, zone, now };
     let mut lines = Vec::new();
     for (kind, value) in pool() {
         if writer.dice.often(if kind == "device" { 40 } else { 8 }) {
@@ -28,7 +31,9 @@ pub fn consents(dice: &mut Dice, config: &Value, zone: &str, now: Millis) -> Vec
 
 struct Writer<'t> {
     dice: &'t mut Dice,
-    config: &'t Value,
+    /// Of all pipelines.
+    routes: Vec<Value>,
+    maps_signals: bool,
     zone: &'t str,
     now: Millis,
 }
@@ -79,12 +84,12 @@ impl Writer<'_> {
     fn record(&mut self, kind: &str, value: &str) -> Value {
         let mut record = json!({"subject": {"type": kind, "value": value}});
         let count = self.dice.pick(&[0, 1, 3, 6, 8, 10, 12, 14, 16, 21]);
-        let first = self.dice.below(16);
+        let first = self.dice.below(self.routes.len().max(16));
         let mut grants: Vec<Value> = (first..first + count).map(|number| self.grant(number)).collect();
         if self.dice.often(40) {
             // Somebody generous, so that what comes after the grants is reached often.
             grants.truncate(3);
-            grants.extend((0..self.routes().len()).filter_map(|number| self.answer(number)));
+            grants.extend((0..self.routes.len()).filter_map(|number| self.answer(number)));
         }
         record["grants"] = grants.into();
         if self.dice.often(40) {
@@ -99,7 +104,7 @@ impl Writer<'_> {
         if self.dice.often(15) {
             record["signals"] = json!({"gpc": self.dice.often(60), "gpp": null});
         }
-        if self.dice.often(if self.config["policy"].get("signals").is_some() { 50 } else { 5 }) {
+        if self.dice.often(if self.maps_signals { 50 } else { 5 }) {
             let [tcf, gpp] = signals::strings(self.dice, self.now);
             record["signals"] = json!({"tcf": tcf, "gpp": gpp, "gpc": self.dice.often(10)});
         }
@@ -150,13 +155,9 @@ impl Writer<'_> {
         window
     }
 
-    fn routes(&self) -> &[Value] {
-        self.config["pipelines"][0]["routes"].as_array().unwrap()
-    }
-
     /// Just what a route asks.
     fn answer(&mut self, number: usize) -> Option<Value> {
-        let require = self.routes()[number]["require"].clone();
+        let require = self.routes[number]["require"].clone();
         let purposes = require["purposes"].get("all").or(require["purposes"].get("any"))?.as_array()?;
         let at = self.now - Millis::from(self.dice.within(3_600_000..=7_100_000));
         let mut grant = json!({
@@ -175,7 +176,7 @@ impl Writer<'_> {
 
     /// A grant near to what some route asks.
     fn grant(&mut self, number: usize) -> Value {
-        let require = self.routes()[number % self.routes().len()]["require"].clone();
+        let require = self.routes[number % self.routes.len()]["require"].clone();
         let all = require["purposes"].get("all").or(require["purposes"].get("any"));
         let asked: Vec<Value> =
             all.and_then(Value::as_array).cloned().unwrap_or_else(|| vec!["orders".into()]);

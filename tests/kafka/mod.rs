@@ -12,6 +12,7 @@
 //! Without Java 17 and Maven these tests say that they did not run. With `CONSENTRY_REQUIRE_KAFKA=1`,
 //! as in continuous integration, that is a failure.
 
+mod agree;
 mod bad_input;
 mod bad_selectors;
 mod barrier;

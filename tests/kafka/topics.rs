@@ -19,6 +19,9 @@ pub const CONSENT: &[(&str, &str)] = &[
     ("segment.ms", "600000"),
 ];
 
+/// A topic that is to be: its name, partitions and settings.
+pub type Wanted<'t> = (&'t str, i32, &'t [(&'t str, &'t str)]);
+
 /// An administrator's connection.
 pub struct Topics {
     admin: AdminClient<DefaultClientContext>,
@@ -44,6 +47,17 @@ impl Topics {
         };
         until(secs(30), made, || format!("`{name}` is there already"));
         self.wait_for(name, partitions);
+    }
+
+    /// Makes several topics at once, none of which was ever there.
+    pub fn create_all(&self, all: &[Wanted<'_>]) {
+        let new = all.iter().map(|(name, partitions, settings)| {
+            let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
+            settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        });
+        let made = wait(self.admin.create_topics(&new.collect::<Vec<_>>(), &options()));
+        assert!(made.iter().all(Result::is_ok), "cannot make topics: {made:?}");
+        all.iter().for_each(|(name, partitions, _)| self.wait_for(name, *partitions));
     }
 
     pub fn delete(&self, name: &str) {
