@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | 0 | [`time`]: what time it is, asked in one place |
 //! | 1 | [`record`]: a record as it came · [`consent`]: subjects, grants, **the decision**, permits |
-//! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON and Protobuf ⇄ what they mean |
+//! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON, Protobuf, privacy strings ⇄ what they mean |
 //! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot · [`hold`]: what waits, by subject and by time · [`renewal`]: whom to ask again |
 //! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: the barrier's trait |
 //! | 5 | [`kafka`]: clients, the group, transactions, topics |

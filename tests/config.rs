@@ -57,7 +57,7 @@ fn a_stamp_is_of_one_person() {
     let stamped = |text: &str| text.replace("        hold: [pending]", "        stamp: {format: segment}");
     assert_eq!(told(&stamped(GOOD)), Vec::<String>::new());
     let several = about_several("{path: /name, level: contact, action: mask}");
-    assert_eq!(told(&stamped(&several)), ["41:9 `stamp` in a pipeline with `elements`"]);
+    assert_eq!(told(&stamped(&several)), ["40:9 `stamp` in a pipeline with `elements`"]);
 }
 
 #[test]

@@ -127,6 +127,23 @@ fn both_implementations_agree() {
     assert!(missing.is_empty() || decisions < 100_000, "never occurred: {missing:?}");
 }
 
+/// Otherwise the comparison would say nothing about strings.
+#[test]
+fn privacy_strings_decide_in_what_is_generated() {
+    let (mut permitted, mut refused) = (0, 0);
+    for seed in 1..=60 {
+        let with = Input::of(seed);
+        let mut without = with.clone();
+        without.config["policy"].as_object_mut().unwrap().remove("signals");
+        for (with, without) in with.oracle().iter().zip(without.oracle()) {
+            let forwarded = |line: &Value| line["end"] == "forwarded";
+            permitted += u32::from(forwarded(with) && !forwarded(&without));
+            refused += u32::from(!forwarded(with) && forwarded(&without));
+        }
+    }
+    assert!(permitted > 15 && refused > 100, "{permitted} permitted, {refused} refused by strings alone");
+}
+
 fn add(counts: &mut BTreeMap<String, u64>, ends: Vec<String>) {
     for end in ends {
         *counts.entry(end).or_insert(0) += 1;

@@ -107,6 +107,10 @@ impl Writer<'_> {
         if self.dice.often(if self.maps_signals { 50 } else { 5 }) {
             let [tcf, gpp] = signals::strings(self.dice, self.now);
             record["signals"] = json!({"tcf": tcf, "gpp": gpp, "gpc": self.dice.often(10)});
+            if self.dice.often(45) {
+                // Who says all by a string.
+                record["grants"] = json!([]);
+            }
         }
         if self.dice.often(75) {
             record["contact"] = self.contact();

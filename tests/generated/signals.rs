@@ -44,8 +44,8 @@ pub fn mapping(dice: &mut Dice) -> Value {
 fn tcf(dice: &mut Dice) -> Value {
     let mut purposes = Map::new();
     for purpose in PURPOSES {
-        if purposes.is_empty() || dice.often(30) {
-            let numbers: Vec<usize> = (0..=dice.below(3)).map(|_| 1 + dice.below(11)).collect();
+        if purposes.is_empty() || dice.often(50) {
+            let numbers: Vec<usize> = (0..=dice.below(2)).map(|_| 1 + dice.below(11)).collect();
             purposes.insert(purpose.to_owned(), json!(numbers));
         }
     }
@@ -53,8 +53,8 @@ fn tcf(dice: &mut Dice) -> Value {
     if dice.often(50) {
         rule["recipient"] = dice.pick(&RECIPIENTS).into();
     }
-    if dice.often(70) {
-        rule["grants"] = dice.often(80).into();
+    if dice.often(85) {
+        rule["grants"] = dice.often(90).into();
     }
     rule
 }
@@ -118,9 +118,9 @@ fn tc_string(dice: &mut Dice, now: Millis) -> String {
     let mut bits = format!("{:06b}{updated:036b}{updated:036b}{:054b}{:06b}", 2, 977, 4);
     bits += if dice.often(97) { "1" } else { "0" };
     bits += &"0".repeat(1 + 12);
-    bits += &flags(dice, 24, 93);
+    bits += &flags(dice, 24, 96);
     bits += &flags(dice, 24 + 1 + 12, 50);
-    bits += &vendors(dice, 92);
+    bits += &vendors(dice, 95);
     bits += &vendors(dice, 50);
     let restrictions = if dice.often(15) { 1 + dice.below(3) } else { 0 };
     bits += &format!("{restrictions:012b}");
@@ -130,7 +130,7 @@ fn tc_string(dice: &mut Dice, now: Millis) -> String {
     let mut text = letters(&bits);
     for (kind, percent) in [("001", 25), ("010", 5), ("011", 10)] {
         if dice.often(percent) {
-            text += &format!(".{}", letters(&format!("{kind}{}", vendors(dice, 92))));
+            text += &format!(".{}", letters(&format!("{kind}{}", vendors(dice, 95))));
         }
     }
     text

@@ -42,6 +42,7 @@ mod reaper;
 mod rebalance;
 mod sharded;
 mod shop;
+mod signals;
 mod snapshot;
 mod start_gate;
 mod topics;
