@@ -154,17 +154,6 @@ fn at_least_once() {
 }
 
 #[test]
-fn holding_is_refused_until_it_is_there() {
-    let Some(kafka) = kafka() else { return };
-    let mut shop = shop(&kafka.address, "hold", 1);
-    shop.pipeline()["hold"] = json!({"topic": "hold-hold"});
-    shop.pipeline()["routes"][0]["hold"] = json!(["pending"]);
-    let mut proxy = Proxy::start(&shop.config, &[]);
-    assert_eq!(proxy.wait_end(secs(30)), Some(78), "it said:\n{}", proxy.output());
-    assert!(proxy.output().contains("hold"), "it does not say why:\n{}", proxy.output());
-}
-
-#[test]
 fn a_sink_that_is_missing() {
     let Some(kafka) = kafka() else { return };
     let shop = Shop::without_topics(&kafka.address, "no-sink");
