@@ -28,7 +28,7 @@ use crate::record::Record;
 use crate::sink::kafka::{Target, batch_size};
 use crate::sink::quarantine::Note;
 use crate::telemetry::Cause;
-use crate::time::Timestamp;
+use crate::time::{Instant, Timestamp};
 use crate::wire::held;
 
 /// What a worker holds back.
@@ -39,6 +39,8 @@ pub(super) struct Held {
     pub(super) replays: BTreeMap<String, Replay>,
     /// Places whose held records are being loaded: nothing of them is fetched yet.
     pub(super) loading: BTreeMap<Place, usize>,
+    /// When loading began last, until nothing is being loaded.
+    pub(super) loads_since: Option<Instant>,
     /// So much waited at the last commit that nothing new was taken in.
     was_full: bool,
 }
@@ -60,6 +62,7 @@ impl Held {
             listener,
             replays: BTreeMap::new(),
             loading: BTreeMap::new(),
+            loads_since: None,
             was_full: false,
         }
     }
@@ -344,6 +347,7 @@ impl Worker<'_> {
         if self.held.take().is_some() {
             self.line.held(self.number, vec![(0, None); self.line.rules().routes.len()]);
             self.line.clear(&Cause::HoldFull(self.line.name().to_owned(), self.number));
+            self.line.clear(&Cause::HoldLoading(self.line.name().to_owned(), self.number));
         }
     }
 

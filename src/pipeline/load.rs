@@ -5,6 +5,7 @@
 //! could still be committed by another stands below the high watermark that is asked for now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -19,11 +20,14 @@ use crate::kafka::member::{Member, Place};
 use crate::kafka::replay::{Replay, Replayed};
 use crate::kafka::topics::Topics;
 use crate::pipeline::line::{Line, LineError};
-use crate::time::Timestamp;
+use crate::telemetry::Cause;
+use crate::time::{Instant, Timestamp};
 use crate::wire::held;
 
 /// Messages that are read in one go while others wait.
 const STEP: usize = 2_000;
+/// How long loading may take before readiness says so.
+const PATIENT_FOR: Duration = Duration::from_secs(30);
 
 impl Worker<'_> {
     /// A partition is ours: what waits in it is to be loaded.
@@ -42,6 +46,7 @@ impl Worker<'_> {
             replay.begin(place.1)?;
         }
         held.loading.insert(place.clone(), index);
+        held.loads_since = Some(Instant::now());
         Ok(())
     }
 
@@ -62,6 +67,7 @@ impl Worker<'_> {
     /// Loads a little more; what is loaded is read on.
     pub(super) fn load(&mut self, consumer: &BaseConsumer<Member>) -> Result<(), End> {
         let line = self.line;
+        self.tell_loading();
         let Some(held) = self.held.as_mut().filter(|held| !held.loading.is_empty()) else { return Ok(()) };
         let mut loaded: Vec<Place> = Vec::new();
         let Held { holding, replays, loading, .. } = held;
@@ -87,11 +93,33 @@ impl Worker<'_> {
                 "held records loaded"
             );
         }
+        // What a client has to say piles up unless it is asked: none is kept that reads nothing.
+        replays.retain(|_, replay| replay.is_reading());
         if !loaded.is_empty() {
             self.tell_held();
             self.resume(consumer, &loaded)?;
         }
         Ok(())
+    }
+
+    /// Says when loading takes longer than a transaction of somebody who was killed can be in the way.
+    fn tell_loading(&mut self) {
+        let (line, cause) = (self.line, Cause::HoldLoading(self.line.name().to_owned(), self.number));
+        let Some(held) = &mut self.held else { return };
+        match (held.loads_since, held.loading.keys().next()) {
+            (Some(_), None) => {
+                held.loads_since = None;
+                line.clear(&cause);
+            }
+            (Some(since), Some((topic, partition))) if since.elapsed() > PATIENT_FOR => {
+                let detail = format!(
+                    "what waits of `{topic}` partition {partition} cannot be loaded: is a transaction open on its \
+                     hold topic, or is that gone?"
+                );
+                line.block(cause, detail);
+            }
+            (None, _) | (Some(_), Some(_)) => {}
+        }
     }
 
     /// Fetches of these again, but of those that stand behind a gap.

@@ -47,6 +47,8 @@ pub enum Cause {
     Gap(String, usize),
     /// So much waits at this worker of this pipeline that nothing new is taken in.
     HoldFull(String, usize),
+    /// What waits at this worker of this pipeline is not loaded yet, and should be.
+    HoldLoading(String, usize),
     /// This worker of this pipeline is not running.
     Worker(String, usize),
     /// The process is stopping.
@@ -73,6 +75,7 @@ impl Cause {
             Self::EventMisplaced(_) => "event_misplaced",
             Self::Gap(..) => "gap",
             Self::HoldFull(..) => "hold_full",
+            Self::HoldLoading(..) => "hold_loading",
             Self::Worker(..) => "worker",
             Self::Draining => "draining",
         }
@@ -85,6 +88,7 @@ impl Cause {
             | Self::EventMisplaced(pipeline)
             | Self::Gap(pipeline, _)
             | Self::HoldFull(pipeline, _)
+            | Self::HoldLoading(pipeline, _)
             | Self::Worker(pipeline, _) => Some(pipeline),
             Self::Starting
             | Self::ConsentLoading
