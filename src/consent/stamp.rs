@@ -13,7 +13,7 @@
 //! Where any purpose is enough, only those that the stamp gives count: the route is decided as if it required
 //! these alone, so that level, header and deadline come from purposes that both permit.
 //!
-//! How a stamp is encoded is for `wire` to know. What the combinations come to is in `tests/cases/stamps.md`.
+//! How a stamp is encoded is for `wire` to know. What the combinations come to is in `config/stamps.md`.
 
 use std::borrow::Cow;
 

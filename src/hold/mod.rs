@@ -31,6 +31,8 @@ pub struct Id {
 pub struct Waiting<S> {
     /// Whom it names; empty: nobody has looked yet.
     pub subjects: SmallVec<[S; 1]>,
+    /// A hash of its key; others may have the same.
+    pub key: u64,
     /// Why it waits.
     pub reason: Reason,
     /// When it is to be looked at again, whatever its subjects say.
@@ -43,8 +45,8 @@ pub struct Waiting<S> {
     pub body: Arc<[u8]>,
 }
 
-/// What an entry takes beside its message, in bytes, roughly: five trees know it.
-const ENTRY_BYTES: usize = 400;
+/// What an entry takes beside its message, in bytes, roughly: six trees know it.
+const ENTRY_BYTES: usize = 450;
 
 #[derive(Debug)]
 struct Entry<S> {
@@ -71,6 +73,7 @@ pub struct Holding<S> {
     by_subject: BTreeSet<(S, Id)>,
     by_time: BTreeSet<(Timestamp, Id)>,
     by_age: BTreeSet<(usize, Timestamp, Id)>,
+    by_key: BTreeSet<(u64, Id)>,
     due: BTreeSet<Id>,
     journal: Vec<Step<S>>,
     counts: BTreeMap<usize, usize>,
@@ -84,6 +87,7 @@ impl<S> Default for Holding<S> {
             by_subject: BTreeSet::new(),
             by_time: BTreeSet::new(),
             by_age: BTreeSet::new(),
+            by_key: BTreeSet::new(),
             due: BTreeSet::new(),
             journal: Vec::new(),
             counts: BTreeMap::new(),
@@ -124,6 +128,13 @@ impl<S: Copy + Ord> Holding<S> {
     /// What is known of a record that waits.
     pub fn get(&self, id: Id) -> Option<&Waiting<S>> {
         self.entries.get(&id).filter(|entry| !entry.is_gone).map(|entry| &entry.waiting)
+    }
+
+    /// What waits of a place at a route under a key with this hash, as it came.
+    pub fn of_key(&self, key: u64, place: usize, route: usize) -> Vec<Id> {
+        let (low, high) = ends(place, place);
+        let own = self.by_key.range((key, low)..=(key, high)).map(|(_, id)| *id);
+        own.filter(|id| id.route == route && self.get(*id).is_some()).collect()
     }
 
     /// Whom a record names has been found out.
@@ -260,6 +271,7 @@ impl<S: Copy + Ord> Holding<S> {
         self.by_time.insert((waiting.until, id));
         self.by_subject.extend(waiting.subjects.iter().map(|subject| (*subject, id)));
         self.by_age.insert((id.route, waiting.held_at, id));
+        self.by_key.insert((waiting.key, id));
         *self.counts.entry(id.route).or_default() += 1;
         self.bytes += waiting.body.len() + ENTRY_BYTES;
         self.entries.insert(id, Entry { waiting, is_gone: false });
@@ -273,6 +285,7 @@ impl<S: Copy + Ord> Holding<S> {
             self.by_subject.remove(&(*subject, id));
         }
         self.by_age.remove(&(id.route, waiting.held_at, id));
+        self.by_key.remove(&(waiting.key, id));
         self.due.remove(&id);
         self.bytes -= waiting.body.len() + ENTRY_BYTES;
         if let Some(count) = self.counts.get_mut(&id.route) {
@@ -281,11 +294,12 @@ impl<S: Copy + Ord> Holding<S> {
         Some(waiting)
     }
 
-    /// Says something else of a record that waits; its subjects and its age stay what they are.
+    /// Says something else of a record that waits; its subjects, its age and its key stay what they are.
     fn replace(&mut self, id: Id, mut now: Waiting<S>) -> Option<Waiting<S>> {
         let entry = self.entries.get_mut(&id)?;
         now.subjects.clone_from(&entry.waiting.subjects);
         now.held_at = entry.waiting.held_at;
+        now.key = entry.waiting.key;
         self.bytes = self.bytes + now.body.len() - entry.waiting.body.len();
         let (until, before) = (now.until, std::mem::replace(&mut entry.waiting, now));
         self.by_time.remove(&(before.until, id));

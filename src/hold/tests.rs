@@ -9,6 +9,7 @@ const fn id(offset: i64) -> Id {
 fn waiting(subject: u8, until: i64) -> Waiting<u8> {
     Waiting {
         subjects: smallvec![subject],
+        key: subject.into(),
         reason: Reason::Unconfirmed,
         until: Timestamp(until),
         deadlines: Deadlines::default(),
@@ -44,6 +45,7 @@ fn agrees(holding: &Holding<u8>) {
     assert!(holding.by_time.iter().all(|one| times().any(|other| other == *one)));
     assert!(holding.due.iter().all(|id| live().any(|(own, _)| own == id)));
     assert_eq!(holding.by_age.len(), holding.entries.len());
+    assert_eq!(holding.by_key.len(), holding.entries.len());
     assert_eq!(holding.standing(0).0, holding.entries.len());
     let bytes = holding.entries.values().map(|entry| entry.waiting.body.len() + ENTRY_BYTES);
     assert_eq!(holding.bytes(), bytes.sum::<usize>());
@@ -59,6 +61,20 @@ fn a_subject_wakes_its_own_in_the_order_they_came() {
     assert_eq!(holding.due(1), [id(3)]);
     holding.wake_all();
     assert_eq!(due(&holding), [3, 5, 9]);
+    agrees(&holding);
+}
+
+#[test]
+fn a_key_finds_what_waits_of_its_place_and_route() {
+    let mut holding = holding(&[9, 3]);
+    holding.add(id(5), waiting(2, 50));
+    holding.add(Id { place: 1, ..id(1) }, waiting(1, 50));
+    holding.add(Id { route: 1, ..id(1) }, waiting(1, 50));
+    assert_eq!(holding.of_key(1, 0, 0), [id(3), id(9)]);
+    holding.leave(id(3));
+    assert_eq!(holding.of_key(1, 0, 0), [id(9)], "what is gone is not found");
+    holding.undone(|_| {});
+    assert_eq!((holding.of_key(1, 0, 0).len(), holding.of_key(3, 0, 0).len()), (2, 0));
     agrees(&holding);
 }
 

@@ -9,6 +9,7 @@
 //! that decision or told afterwards. What is due is claimed at the barrier like what is fetched, and decided first.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use rdkafka::message::OwnedHeaders;
@@ -231,6 +232,24 @@ impl Worker<'_> {
         self.held.as_ref().is_some_and(|held| held.listener.has_changed(named()))
     }
 
+    /// A deletion has passed at a route: what waits there under its key must not come after it and undo it.
+    pub(super) fn let_go_of_deleted(&mut self, id: Id, deletion: &Record<'_>) -> Result<(), Undone> {
+        let Some(held) = &self.held else { return Ok(()) };
+        let route = self.line.rules().routes.get(id.route).map_or("", |route| route.name.as_str());
+        for older in held.holding.of_key(key_hash(deletion.key), id.place, id.route) {
+            let Some(waiting) = self.held.as_ref().and_then(|held| held.holding.get(older)).cloned() else {
+                continue;
+            };
+            let place = (deletion.topic, deletion.partition, older.offset, route);
+            let Ok(kept) = held::decode(&waiting.body, place) else { continue };
+            let record = kept.record();
+            if record.key == deletion.key {
+                self.let_go(older, waiting.reason, &record, Outcome::Dropped(Reason::HoldExpired), None)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A record waits no longer: what becomes of it, and that it is gone from the hold topic.
     fn let_go(
         &mut self,
@@ -267,7 +286,8 @@ impl Worker<'_> {
             return Ok(None);
         }
         let subjects = SmallVec::from_slice(subjects);
-        Ok(Some(Waiting { subjects, reason, until, deadlines, held_at, body: body.into() }))
+        let key = key_hash(record.key);
+        Ok(Some(Waiting { subjects, key, reason, until, deadlines, held_at, body: body.into() }))
     }
 
     /// Writes what is to stand in the hold topic under a record's key. False: it is too large.
@@ -356,4 +376,9 @@ impl Worker<'_> {
         let most = self.line.limits().held_bytes;
         self.held.as_ref().is_some_and(|held| held.holding.bytes() > most)
     }
+}
+
+/// A hash that keys are found by; it only narrows down, and whoever finds something compares.
+pub(super) fn key_hash(key: Option<&[u8]>) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
 }

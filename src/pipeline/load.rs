@@ -11,7 +11,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use smallvec::SmallVec;
 
-use super::hold::Held;
+use super::hold::{Held, key_hash};
 use super::{End, Worker};
 use crate::cache::SubjectId;
 use crate::consent::{Deadlines, Reason};
@@ -176,12 +176,12 @@ fn apply(
     let id = Id { place: index, offset: own.2, route };
     let Some(value) = value else { return holding.unload(id) };
     let kept = held::decode(value, own);
-    let (reason, deadlines, held_at) = match &kept {
-        Ok(kept) => (kept.reason, kept.deadlines, kept.held_at()),
+    let (reason, deadlines, held_at, key) = match &kept {
+        Ok(kept) => (kept.reason, kept.deadlines, kept.held_at(), key_hash(kept.record().key)),
         // It is quarantined when it is decided.
-        Err(_) => (Reason::NoConsent, Deadlines::default(), Timestamp(0)),
+        Err(_) => (Reason::NoConsent, Deadlines::default(), Timestamp(0), 0),
     };
     let until = Timestamp(i64::MAX);
     let subjects = SmallVec::new();
-    holding.load(id, Waiting { subjects, reason, until, deadlines, held_at, body: Arc::from(value) });
+    holding.load(id, Waiting { subjects, key, reason, until, deadlines, held_at, body: Arc::from(value) });
 }

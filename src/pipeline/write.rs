@@ -57,12 +57,15 @@ impl Worker<'_> {
     ) -> Result<(), Undone> {
         let place = self.open.place(record.topic, record.partition);
         let mut notes: Vec<Note> = Vec::new();
-        let mut waits: SmallVec<[usize; 4]> = SmallVec::new();
+        let (mut waits, mut deleted): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) = Default::default();
         let mut written = Ok(());
         let holds = self.held.is_some();
         let each = |route, outcome: Outcome<'_, '_>, consent_offset| match outcome {
             Outcome::Held { .. } if holds => waits.push(route),
             outcome if written.is_ok() => {
+                if holds && record.is_deletion() && matches!(outcome, Outcome::Forwarded { .. }) {
+                    deleted.push(route);
+                }
                 written = self.end(route, place, record, outcome, consent_offset, &mut notes);
             }
             _after_a_failure => {}
@@ -72,6 +75,9 @@ impl Worker<'_> {
         for route in waits {
             let id = Id { place, offset: record.offset, route };
             self.hold_back(judge, batch, view, (record, read), id, &mut notes)?;
+        }
+        for route in deleted {
+            self.let_go_of_deleted(Id { place, offset: record.offset, route }, record)?;
         }
         if !notes.is_empty() {
             self.set_aside(place, record, &notes)?;

@@ -1,4 +1,4 @@
-//! The tables of `stamps.md`, drawn from the case files: what stands in the page is what the suite holds both
+//! The tables of `config/stamps.md`, drawn from the case files: what stands in the page is what the suite holds both
 //! implementations to, and every combination has its case.
 
 use super::{Case, read};
@@ -61,9 +61,9 @@ fn stamps(cases: &[Case]) -> String {
 #[test]
 fn the_page_shows_what_the_cases_say() {
     let cases = read();
-    let page = fs::read_to_string("tests/cases/stamps.md").unwrap();
+    let page = fs::read_to_string("config/stamps.md").unwrap();
     for table in [ends(&cases, "consentry"), stamps(&cases)] {
-        assert!(page.contains(&table), "tests/cases/stamps.md lacks this table:\n\n{table}");
+        assert!(page.contains(&table), "config/stamps.md lacks this table:\n\n{table}");
     }
     for format in FORMATS {
         assert_eq!(ends(&cases, format), ends(&cases, "consentry"), "the page has one table for all formats");

@@ -271,3 +271,31 @@ fn however_it_is_configured() {
         proxy.stop();
     }
 }
+
+/// A deletion passes at once; what waits under its key must not come after it.
+#[test]
+fn a_deletion_ends_what_waits_under_its_key() {
+    let Some(kafka) = kafka() else { return };
+    let waits = Letters::new(&kafka.address, "hold-deleted", 1);
+    let shop = &waits.shop;
+    shop.consents([&asked("p"), &asked("q")]);
+    shop.events(&[event("p", 0), event("q", 1), Row { key: Some(b"other".to_vec()), ..event("p", 2) }]);
+    let proxy = Proxy::ready(&shop.config);
+    wait_held(&[&proxy], 3);
+    proxy.stop();
+    // What is loaded is found by its key too.
+    let proxy = Proxy::ready(&shop.config);
+    wait_held(&[&proxy], 3);
+    shop.events(&[Row { key: Some(b"p".to_vec()), ..Row::default() }, event("p", 4)]);
+    let ended = || proxy.metrics().records("letters", "dropped", "hold_expired");
+    until(secs(20), || ended() == 1, || "what waited under the key of the deletion waits on".into());
+    wait_held(&[&proxy], 3);
+    shop.consents([&confirmed("p"), &confirmed("q")]);
+    wait_held(&[&proxy], 0);
+    let got = shop.forwarded();
+    let kept: Vec<Row> = got.iter().filter(|row| row.value.is_some()).cloned().collect();
+    assert_eq!((got.len(), numbers(&kept)), (4, vec![1, 2, 4]));
+    assert!(got[0].value.is_none(), "the deletion came first");
+    balances(&proxy);
+    proxy.stop();
+}

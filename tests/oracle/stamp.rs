@@ -1,6 +1,6 @@
 //! Stamped consent: what the event itself says, per format, and what that leaves of a verdict.
 //!
-//! Written from the semantics page and from `tests/cases/stamps.md`, word by word; every answer is a word, and
+//! Written from the semantics page and from `config/stamps.md`, word by word; every answer is a word, and
 //! nothing is looked up that could be searched for.
 
 use super::{

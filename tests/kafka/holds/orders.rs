@@ -32,7 +32,7 @@ const PARTITIONS: i32 = 4;
 /// Partitions of the consent topic.
 const CONSENTS: i32 = 3;
 /// How long the unrest lasts, unless the environment says otherwise.
-const SECONDS: u64 = 30;
+const SECONDS: u64 = 15;
 /// A route that lets records wait for so long does so for ever here.
 const FOR_EVER: &str = "30d";
 
