@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use super::Output;
 use crate::config::{self, Given, Problems, Ready, Secrets};
 use crate::kafka::acl::{self, Acl, Traffic};
 use crate::kafka::inspect::{self, Report, Role, Wanted};
@@ -29,15 +30,6 @@ pub struct Args {
     /// How to tell.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-/// For people or for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// Lines.
-    Text,
-    /// One JSON document on standard output.
-    Json,
 }
 
 const EXAMPLES: &str = "Examples:

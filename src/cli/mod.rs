@@ -32,6 +32,15 @@ struct Cli {
     command: Command,
 }
 
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// Lines.
+    Text,
+    /// One JSON document on standard output.
+    Json,
+}
+
 const EXAMPLES: &str = "Examples:
   consentry demo                       see it work, with nothing but this program
   consentry check consentry.yaml       find every problem of a configuration

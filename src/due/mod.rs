@@ -370,21 +370,8 @@ impl Counts {
 
 /// Passes over what the brokers' absence looks like; anything else may mean that records are skipped.
 fn harmless(error: KafkaError) -> Result<(), End> {
-    let passing = error.rdkafka_error_code().is_some_and(|code| {
-        matches!(
-            code,
-            RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::OperationTimedOut
-                | RDKafkaErrorCode::RequestTimedOut
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::NotCoordinator
-                | RDKafkaErrorCode::CoordinatorNotAvailable
-                | RDKafkaErrorCode::CoordinatorLoadInProgress
-                | RDKafkaErrorCode::PollExceeded
-        )
-    });
-    if passing {
+    let is_late = error.rdkafka_error_code() == Some(RDKafkaErrorCode::PollExceeded);
+    if is_late || client::is_absence(&error) {
         tracing::debug!(%error, "asking again");
         Ok(())
     } else {

@@ -37,24 +37,9 @@ pub(super) struct Reading {
 impl Reading {
     /// Nothing is read yet.
     pub fn new(cluster: &ClusterSettings, topic: &str) -> KafkaResult<Self> {
-        let mut config = client::config(
-            cluster,
-            &[
-                // Never joined, never committed to: librdkafka wants a name to assign partitions by hand.
-                ("group.id", "consentry-due-reader"),
-                ("enable.auto.commit", "false"),
-                ("enable.auto.offset.store", "false"),
-                ("auto.offset.reset", "error"),
-                ("isolation.level", "read_committed"),
-                ("enable.partition.eof", "true"),
-                ("check.crcs", "true"),
-                ("fetch.queue.backoff.ms", "5"),
-                ("queued.max.messages.kbytes", &QUEUED_KIB.to_string()),
-                ("debug", "topic"),
-                // From the leader alone: the end that a follower tells may lag.
-                ("client.rack", ""),
-            ],
-        );
+        let mut config = client::by_hand(cluster, "consentry-due-reader");
+        config.set("fetch.queue.backoff.ms", "5").set("debug", "topic");
+        config.set("queued.max.messages.kbytes", QUEUED_KIB.to_string());
         let consumer = config.set_log_level(RDKafkaLogLevel::Debug).create_with_context(Asking::default())?;
         Ok(Self { topic: topic.to_owned(), consumer, positions: BTreeMap::new() })
     }

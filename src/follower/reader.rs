@@ -9,7 +9,7 @@ use metrics::Counter;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::Offset;
 
@@ -58,25 +58,10 @@ struct Counts {
 impl Reader {
     /// A reader that waits for its first plan.
     pub fn new(shared: Arc<Shared>) -> Result<Self, FollowerError> {
-        let mut config = client::config(
-            &shared.cluster,
-            &[
-                // Never joined, never committed to: librdkafka wants a name to assign partitions by hand.
-                ("group.id", "consentry-consent-reader"),
-                ("enable.auto.commit", "false"),
-                ("enable.auto.offset.store", "false"),
-                ("auto.offset.reset", "error"),
-                ("isolation.level", "read_committed"),
-                ("enable.partition.eof", "true"),
-                ("check.crcs", "true"),
-                ("fetch.wait.max.ms", "20"),
-                // By default a second: a queue that was full is emptied long before.
-                ("fetch.queue.backoff.ms", "2"),
-                ("debug", "topic"),
-                // From the leader alone: the end that a follower tells may lag.
-                ("client.rack", ""),
-            ],
-        );
+        let mut config = client::by_hand(&shared.cluster, "consentry-consent-reader");
+        config.set("fetch.wait.max.ms", "20").set("debug", "topic");
+        // By default a second: a queue that was full is emptied long before.
+        config.set("fetch.queue.backoff.ms", "2");
         let consumer = config.set_log_level(RDKafkaLogLevel::Debug).create_with_context(Asking::default())?;
         let applied = |kind| Metric::ConsentApplied.counter(&[kind]);
         let counts = Counts {
@@ -267,21 +252,7 @@ impl Reader {
     /// An error of the consumer. The brokers' absence shows in readings that do not come; anything else may
     /// mean that messages are being skipped, and the topic is read anew.
     fn fail(&mut self, error: &KafkaError) {
-        let passing = error.rdkafka_error_code().is_some_and(|code| {
-            matches!(
-                code,
-                RDKafkaErrorCode::BrokerTransportFailure
-                    | RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::OperationTimedOut
-                    | RDKafkaErrorCode::RequestTimedOut
-                    | RDKafkaErrorCode::Resolve
-                    | RDKafkaErrorCode::NotCoordinator
-                    | RDKafkaErrorCode::CoordinatorNotAvailable
-                    | RDKafkaErrorCode::CoordinatorLoadInProgress
-                    | RDKafkaErrorCode::GroupAuthorizationFailed
-            )
-        });
-        if passing {
+        if client::is_absence_by_hand(error) {
             tracing::debug!(%error, "consent reader");
         } else {
             self.break_off(&error.to_string());

@@ -24,6 +24,47 @@ pub fn config(cluster: &ClusterSettings, ours: &[(&str, &str)]) -> ClientConfig 
     config
 }
 
+/// A configuration for a consumer that is assigned partitions by hand and reads what is committed of them: never
+/// joined, never committed to. librdkafka wants a name for that all the same.
+pub fn by_hand(cluster: &ClusterSettings, name: &str) -> ClientConfig {
+    config(
+        cluster,
+        &[
+            ("group.id", name),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("check.crcs", "true"),
+            // From the leader alone: the end that a follower tells may lag.
+            ("client.rack", ""),
+        ],
+    )
+}
+
+/// Whether this is what the brokers' absence looks like: it is over by itself, and nothing is skipped by waiting.
+pub fn is_absence(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
+}
+
+/// The same for a consumer that reads by hand: it needs no group, and may be told that it has no right to one.
+pub fn is_absence_by_hand(error: &KafkaError) -> bool {
+    is_absence(error) || error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+}
+
 /// Whether the user's properties say anything about `name`.
 pub fn is_set(cluster: &ClusterSettings, name: &str) -> bool {
     cluster.properties.iter().any(|(own, _)| own == name)

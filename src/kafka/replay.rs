@@ -45,22 +45,8 @@ pub enum Replayed<'m> {
 impl Replay {
     /// Reads nothing yet.
     pub fn new(cluster: &ClusterSettings, topic: &str) -> KafkaResult<Self> {
-        let consumer = client::config(
-            cluster,
-            &[
-                // Never joined, never committed to: librdkafka wants a name to assign partitions by hand.
-                ("group.id", "consentry-replay"),
-                ("enable.auto.commit", "false"),
-                ("enable.auto.offset.store", "false"),
-                ("auto.offset.reset", "error"),
-                ("isolation.level", "read_committed"),
-                ("enable.partition.eof", "true"),
-                ("check.crcs", "true"),
-                ("fetch.wait.max.ms", "20"),
-                ("fetch.queue.backoff.ms", "2"),
-                ("client.rack", ""),
-            ],
-        );
+        let mut consumer = client::by_hand(cluster, "consentry-replay");
+        consumer.set("fetch.wait.max.ms", "20").set("fetch.queue.backoff.ms", "2");
         let asker = client::config(cluster, &[("isolation.level", "read_uncommitted")]);
         Ok(Self {
             topic: topic.to_owned(),
@@ -112,7 +98,7 @@ impl Replay {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     (partition, consumer.context().end().unwrap_or(0))
                 }
-                Some(Err(error)) if is_passing(&error) => {
+                Some(Err(error)) if client::is_absence_by_hand(&error) => {
                     tracing::debug!(topic = self.topic, %error, "replay");
                     continue;
                 }
@@ -145,22 +131,4 @@ impl Replay {
             }
         }
     }
-}
-
-/// Whether an error is over by itself: nothing is skipped by waiting.
-fn is_passing(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::OperationTimedOut
-                | RDKafkaErrorCode::RequestTimedOut
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::NotCoordinator
-                | RDKafkaErrorCode::CoordinatorNotAvailable
-                | RDKafkaErrorCode::CoordinatorLoadInProgress
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-        )
-    )
 }

@@ -103,8 +103,7 @@ impl Worker<'_> {
             let outcome = Outcome::Quarantined(Reason::Rejected);
             return Ok(self.end(id.route, id.place, record, outcome, None, notes)?);
         }
-        let subjects: SmallVec<[SubjectId; 1]> =
-            read.iter().flat_map(Read::named).map(|(subject, _)| *subject).collect();
+        let subjects: SmallVec<[SubjectId; 1]> = subjects_of(read).collect();
         self.wait_for(&subjects);
         let waits = self.hold_if_it_must(judge, batch, view, (record, read), id, &subjects, notes);
         if !matches!(waits, Ok(true)) {
@@ -152,7 +151,7 @@ impl Worker<'_> {
     /// offset again. The same record may wait already where it was delivered at least once: it is held anew.
     fn is_taken(&self, record: &Record<'_>, id: Id) -> bool {
         let Some(waiting) = self.held.as_ref().and_then(|held| held.holding.get(id)) else { return false };
-        let route = self.line.rules().routes.get(id.route).map_or("", |route| route.name.as_str());
+        let route = self.line.rules().route_name(id.route);
         let older = held::decode(&waiting.body, (record.topic, record.partition, record.offset, route));
         !older.is_ok_and(|older| {
             let older = older.record();
@@ -187,7 +186,7 @@ impl Worker<'_> {
         (topic, partition): (&str, i32),
     ) -> Result<(), Undone> {
         let line = self.line;
-        let route = line.rules().routes.get(id.route).map_or("", |route| route.name.as_str());
+        let route = line.rules().route_name(id.route);
         let Ok(kept) = held::decode(&waiting.body, (topic, partition, id.offset, route)) else {
             let value = Some(&*waiting.body);
             let record = Record { topic, partition, offset: id.offset, value, ..Record::default() };
@@ -197,8 +196,7 @@ impl Worker<'_> {
         let record = kept.record();
         let read = judge.read(view, &record);
         if waiting.subjects.is_empty() {
-            let subjects: SmallVec<[SubjectId; 1]> =
-                read.iter().flat_map(Read::named).map(|(subject, _)| *subject).collect();
+            let subjects: SmallVec<[SubjectId; 1]> = subjects_of(&read).collect();
             self.wait_for(&subjects);
             self.held.iter_mut().for_each(|held| held.holding.name(id, &subjects));
         }
@@ -228,14 +226,13 @@ impl Worker<'_> {
 
     /// Whether any of a record's subjects has said something since it was asked what is due.
     fn have_said_more(&self, read: &Result<Read<'_, '_>, Reason>) -> bool {
-        let named = || read.iter().flat_map(Read::named).map(|(subject, _)| *subject);
-        self.held.as_ref().is_some_and(|held| held.listener.has_changed(named()))
+        self.held.as_ref().is_some_and(|held| held.listener.has_changed(subjects_of(read)))
     }
 
     /// A deletion has passed at a route: what waits there under its key must not come after it and undo it.
     pub(super) fn let_go_of_deleted(&mut self, id: Id, deletion: &Record<'_>) -> Result<(), Undone> {
         let Some(held) = &self.held else { return Ok(()) };
-        let route = self.line.rules().routes.get(id.route).map_or("", |route| route.name.as_str());
+        let route = self.line.rules().route_name(id.route);
         for older in held.holding.of_key(key_hash(deletion.key), id.place, id.route) {
             let Some(waiting) = self.held.as_ref().and_then(|held| held.holding.get(older)).cloned() else {
                 continue;
@@ -279,7 +276,7 @@ impl Worker<'_> {
     ) -> Result<Option<Waiting<SubjectId>>, WriteError> {
         let Wait { id, reason, until, deadlines, held_at, subjects } = *wait;
         let line = self.line;
-        let route = line.rules().routes.get(id.route).map_or("", |route| route.name.as_str());
+        let route = line.rules().route_name(id.route);
         let written = held::Wait { route, held_at, reason, deadlines, policy: line.policy_hash() };
         let body = held::encode(record, written);
         if !self.write_held(record, id, Some(&body))? {
@@ -376,6 +373,11 @@ impl Worker<'_> {
         let most = self.line.limits().held_bytes;
         self.held.as_ref().is_some_and(|held| held.holding.bytes() > most)
     }
+}
+
+/// Whom a record names, as far as that can be said.
+fn subjects_of<'a>(read: &'a Result<Read<'_, '_>, Reason>) -> impl Iterator<Item = SubjectId> + 'a {
+    read.iter().flat_map(Read::named).map(|(subject, _)| *subject)
 }
 
 /// A hash that keys are found by; it only narrows down, and whoever finds something compares.

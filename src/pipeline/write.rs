@@ -157,7 +157,7 @@ impl Worker<'_> {
     }
 
     pub(super) fn note(&self, notes: &mut Vec<Note>, route: usize, reason: Reason) {
-        let name = self.line.rules().routes.get(route).map_or("", |route| route.name.as_str());
+        let name = self.line.rules().route_name(route);
         match notes.iter_mut().find(|note| note.reason == reason) {
             Some(note) => note.routes = format!("{},{name}", note.routes),
             None => notes.push(Note { reason, routes: name.to_owned() }),

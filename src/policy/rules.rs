@@ -179,6 +179,11 @@ impl Rules {
 }
 
 impl Rules {
+    /// The name of the route with this index; empty where there is none.
+    pub fn route_name(&self, route: usize) -> &str {
+        self.routes.get(route).map_or("", |route| route.name.as_str())
+    }
+
     /// The names of a route's purposes, of those whose bit is set.
     pub fn purposes(&self, route: usize, bits: u64) -> Vec<String> {
         let Some(Needs::Consent(requirement)) = self.routes.get(route).map(|route| &route.needs) else {

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::Output;
 use crate::app::steward_settings;
 use crate::config::{self, Given, Ready, Secrets};
 use crate::steward::{Edit, Steward, Subject};
@@ -61,15 +62,6 @@ struct Common {
     /// How to tell.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-/// For people or for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// Lines.
-    Text,
-    /// One JSON document on standard output.
-    Json,
 }
 
 /// What every command that writes is given.
