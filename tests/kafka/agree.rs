@@ -91,7 +91,7 @@ fn explain_says_what_run_does() {
 fn play(address: &str, seed: u64, is_planted: bool, sum: &Mutex<Sum>) {
     let mut scene = Scene::new(address, seed, &SIZE);
     let changing = leave_out_what_changes(&mut scene, STEADY_MS);
-    let Explained { facts: explain, untouched } = explained(&scene, &scene.config);
+    let Explained { facts: explain, untouched, deleted } = explained(&scene, &scene.config);
     scene.write(address);
     let (metrics, said) = run(&scene, explain.count());
     let now = Clock::default().now();
@@ -107,7 +107,7 @@ fn play(address: &str, seed: u64, is_planted: bool, sum: &Mutex<Sum>) {
         differences = unnoticed(&scene, &run);
     }
     let mut sum = sum.lock().unwrap();
-    sum.cases = sum.cases + explain.count() - SIZE.cases();
+    sum.cases = sum.cases + explain.count() - deleted - SIZE.cases();
     sum.changing += changing;
     for (end, count) in explain.ends() {
         *sum.ends.entry(end).or_insert(0) += count;

@@ -1,4 +1,7 @@
 //! What `consentry explain` says of a scene, and which of its events time does not change meanwhile.
+//!
+//! `explain` looks at one event at a time. What one does to another is added here: a deletion that passes ends what
+//! waits under its key.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -9,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::clients::Row;
-use super::facts::{Case, Facts, forwarded, held, quarantined};
+use super::facts::{Case, Facts, forwarded, held, quarantined, released};
 use super::scene::{Event, Pipeline, Scene};
 use crate::oracle::time::rfc3339;
 
@@ -72,35 +75,58 @@ pub struct Explained {
     /// What is to be forwarded with the very bytes that came: nothing in it was acted on. Of any other value
     /// `explain` does not show the white space around it.
     pub untouched: BTreeSet<Case>,
+    /// How many cases waited, and then a deletion ended that.
+    pub deleted: u64,
+}
+
+impl Explained {
+    /// A deletion has passed at a route: what came before under its key, and waits there, is dropped.
+    fn delete(&mut self, pipeline: &str, deletion: &Event, route: &str, waiting: &mut Vec<(&Event, String)>) {
+        let place = |event: &Event| (event.topic.clone(), event.row.partition, event.row.key.clone());
+        let is_ended = |(event, own): &(&Event, String)| own == route && place(event) == place(deletion);
+        for (event, _) in waiting.extract_if(.., |one| is_ended(one)) {
+            self.facts.add((event.number, route.to_owned()), released());
+            let cell = [pipeline, route, "dropped", "hold_expired"].map(str::to_owned);
+            *self.facts.counts.entry(cell).or_insert(0) += 1;
+            self.deleted += 1;
+        }
+    }
 }
 
 /// What `explain` says of a scene with this configuration.
 pub fn explained(scene: &Scene, config: &Value) -> Explained {
-    let (mut facts, mut untouched) = (Facts::default(), BTreeSet::new());
+    let mut all = Explained::default();
     for pipeline in &scene.pipelines {
+        let mut waiting = Vec::new();
         for verdict in verdicts(scene, config, pipeline, scene.at) {
             let event = &pipeline.events[verdict.event];
             let reason = verdict.reason.clone().unwrap_or_default();
             let cell = [&verdict.pipeline, &verdict.route, &verdict.end, &reason].map(Clone::clone);
-            *facts.counts.entry(cell).or_insert(0) += 1;
+            *all.facts.counts.entry(cell).or_insert(0) += 1;
             let trace = match verdict.end.as_str() {
                 "forwarded" => {
+                    if event.row.key.is_some() && event.row.value.is_none() {
+                        all.delete(&pipeline.name, event, &verdict.route, &mut waiting);
+                    }
                     let mut row = sent(&verdict, &event.row);
                     if verdict.fields.is_empty() && row.value == event.row.value.as_deref().map(one_line) {
                         row.value.clone_from(&event.row.value);
-                        untouched.insert((event.number, verdict.route.clone()));
+                        all.untouched.insert((event.number, verdict.route.clone()));
                     }
                     let purposes = verdict.purposes.as_ref().map(|all| all.join(","));
                     forwarded(&reason, purposes.filter(|all| !all.is_empty()), &row)
                 }
                 "quarantined" => quarantined(&reason, &event.row),
-                "held" => held(&reason, waits(&verdict, scene.at), &event.row),
+                "held" => {
+                    waiting.push((event, verdict.route.clone()));
+                    held(&reason, waits(&verdict, scene.at), &event.row)
+                }
                 _ => continue,
             };
-            facts.add((event.number, verdict.route), trace);
+            all.facts.add((event.number, verdict.route), trace);
         }
     }
-    Explained { facts, untouched }
+    all
 }
 
 /// For how many milliseconds a record may wait; none where it waits for a window to open.

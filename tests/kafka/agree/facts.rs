@@ -104,6 +104,11 @@ pub fn held(reason: &str, waits: Option<i64>, row: &Row) -> Value {
     trace
 }
 
+/// A record that waits no longer.
+pub fn released() -> Value {
+    json!("released")
+}
+
 fn trace(end: &str, reason: &str, row: &Row) -> Value {
     let text =
         |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 use prost::Message;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::clients::{Row, read_all};
 use super::super::proxy::Metrics;
 use super::explained::one_line;
-use super::facts::{Case, Facts, forwarded, held, quarantined};
+use super::facts::{Case, Facts, forwarded, held, quarantined, released};
 use super::scene::{Event, NUMBER, Scene};
 
 /// `consentry.v1.HeldRecord`, as far as it is looked at.
@@ -124,9 +124,9 @@ fn add_quarantined(facts: &mut Facts, event: &Event, row: Row) {
     }
 }
 
-/// A message of a hold topic. None is taken back here, and the only reason that it has had has the only deadline.
+/// A message of a hold topic. The only reason that it has had has the only deadline.
 fn of_held(route: &str, row: &Row) -> Value {
-    let Some(value) = &row.value else { return json!("released") };
+    let Some(value) = &row.value else { return released() };
     let held_record = HeldRecord::decode(&value[..]).expect("a held record");
     assert_eq!(held_record.route, route);
     let deadlines: Vec<_> =
