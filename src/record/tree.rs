@@ -18,10 +18,27 @@ pub struct Tree {
     elements: Option<NodeId>,
 }
 
+/// See [`Tree::lengths`].
+#[derive(Clone, Copy, Debug)]
+pub struct Lengths(u64);
+
+impl Lengths {
+    /// Whether a path may go on at the member with this name.
+    #[inline]
+    pub const fn has(self, name: &str) -> bool {
+        self.0 & bit(name) != 0
+    }
+}
+
+/// The bit of a name's length.
+const fn bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
+}
+
 #[derive(Clone, Debug, Default)]
 struct Node {
     names: Vec<(String, NodeId)>,
-    /// A bit for the length of each name, so that most others are told apart at once.
+    /// The length of each name.
     lengths: u64,
     every: Option<NodeId>,
     slot: Option<usize>,
@@ -93,12 +110,14 @@ impl Tree {
         labels
     }
 
+    /// The lengths of the names that lead on from these places, a bit each: most members are told apart by it.
+    pub fn lengths(&self, places: &[NodeId]) -> Lengths {
+        let of = |node: &Node| if node.every.is_some() { u64::MAX } else { node.lengths };
+        Lengths(self.at(places).fold(0, |all, node| all | of(node)))
+    }
+
     /// The places of the member with this name, already unescaped.
     pub fn member(&self, places: &[NodeId], name: &str) -> Places {
-        let length = 1 << (name.len() % 64);
-        if self.at(places).all(|node| node.lengths & length == 0 && node.every.is_none()) {
-            return Places::new();
-        }
         self.step(places, |own| own == name)
     }
 
@@ -140,7 +159,7 @@ impl Tree {
             match segment {
                 Segment::Every => node.every = Some(fresh),
                 Segment::Name(name) => {
-                    node.lengths |= 1 << (name.len() % 64);
+                    node.lengths |= bit(name);
                     node.names.push((name.clone(), fresh));
                 }
             }

@@ -2,12 +2,14 @@
 //! them on the way.
 //!
 //! This is the innermost loop of all, and the one part of JSON that is not left to a library: on an event of
-//! 578 bytes it takes a quarter of what serde_json takes to ignore the same value with the same certainty
+//! 578 bytes it takes a fraction of what serde_json takes to ignore the same value with the same certainty
 //! (`cargo bench -- decide`). What it accepts is exactly what serde_json accepts; a test compares them. Inside
-//! strings it reads eight bytes at once, what is open takes a bit a level, and nothing recurses. `None` from
+//! strings it reads sixteen bytes at once, what is open takes a bit a level, and nothing recurses. `None` from
 //! any step: the text is malformed.
 
 use std::borrow::Cow;
+
+use wide::u8x16;
 
 /// A place in a text, and how deeply it is nested.
 pub struct Cursor<'v> {
@@ -233,12 +235,13 @@ fn string(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     at += 1;
     let mut escaped = false;
     loop {
-        if let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-            let stops = stops(u64::from_le_bytes(*eight));
-            at += stops.trailing_zeros() as usize / 8;
+        if let Some(some) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            let stops = stops(u8x16::new(*some));
             if stops == 0 {
+                at += 16;
                 continue;
             }
+            at += stops.trailing_zeros() as usize;
         }
         match *bytes.get(at)? {
             b'"' => return Some((at + 1, escaped)),
@@ -252,17 +255,11 @@ fn string(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// The high bit of every byte that a string cannot run past: `"`, `\` and what is below a space. Above the
-/// lowest such bit others may be set for nothing.
+/// A bit for each byte that a string cannot run past: `"`, `\` and what is below a space.
 #[inline(always)]
-const fn stops(eight: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let quote = (eight ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
-    let backslash = (eight ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    let control = eight.wrapping_sub(ONES * 0x20);
-    // All three marks have no high bit: a byte of the text that has one is none of them.
-    (quote | backslash | control) & !eight & HIGH
+fn stops(some: u8x16) -> u32 {
+    let control = some.min(u8x16::splat(0x1f)).simd_eq(some);
+    (some.simd_eq(u8x16::splat(b'"')) | some.simd_eq(u8x16::splat(b'\\')) | control).to_bitmask()
 }
 
 /// How long the escape is whose backslash these bytes follow.
@@ -412,7 +409,7 @@ mod tests {
 
     #[test]
     fn every_byte_at_every_place_of_a_string() {
-        for length in 0..20 {
+        for length in 0..36 {
             for at in 0..length {
                 for byte in 0..0x80_u8 {
                     let mut inner = vec![b'x'; length];

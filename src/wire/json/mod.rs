@@ -124,11 +124,11 @@ impl<'v, E: FnMut(&'v str, &Slots<'v>)> Walk<'_, 'v, E> {
     }
 
     fn object(&mut self, places: &Places) -> Option<()> {
-        let mut names = Names::default();
+        let (mut names, lengths) = (Names::default(), self.tree.lengths(places));
         let mut more = self.cursor.open(b'}')?;
         while more {
             let name = self.cursor.name()?;
-            let below = self.tree.member(places, &name);
+            let below = if lengths.has(&name) { self.tree.member(places, &name) } else { Places::new() };
             self.ambiguous |= !names.insert(name);
             if below.is_empty() {
                 self.cursor.pass()?
