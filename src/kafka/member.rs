@@ -6,7 +6,7 @@
 //! skipped. A committed offset outside of what the topic holds is a gap: the partition is assigned
 //! but paused, unless gaps are accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,54 +14,26 @@ use std::time::Duration;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::client;
 use super::settings::ClusterSettings;
+use super::topics::partitions;
+use crate::source::{Event, Failure, Gap, Member, Offsets, Place, Reading, Trouble};
 
 const ASK_WITHIN: Duration = Duration::from_secs(10);
+const SEEK_WITHIN: Duration = Duration::from_secs(10);
+/// How long the brokers may take to say that a topic is there.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often a question about offsets is repeated within a rebalance.
 const TRIES: usize = 3;
 
-/// A topic and partition.
-pub type Place = (String, i32);
-
-/// Records that are gone before they were read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Where the group stood.
-    pub committed: i64,
-    /// The first offset there is.
-    pub low: i64,
-    /// The end.
-    pub high: i64,
-}
-
-impl Gap {
-    /// How many records are known to be missing.
-    pub fn records(&self) -> u64 {
-        u64::try_from(self.low - self.committed).unwrap_or(0)
-    }
-}
-
-/// What happened to the assignment.
-#[derive(Debug)]
-pub enum Event {
-    /// This partition is now ours, from this offset on.
-    Assigned(Place, i64, Option<Gap>),
-    /// This partition is no longer ours.
-    Revoked(Place),
-    /// This topic is another one under the same name: where we stood in it means nothing.
-    MadeAnew(String),
-    /// The assignment could not be taken.
-    Failed(KafkaError),
-}
-
 /// The context of a member's consumer.
 #[derive(Debug)]
-pub struct Member {
+pub struct Membership {
     accept_gap: bool,
     /// Nothing is read of what is assigned until that is said.
     waits: bool,
@@ -72,19 +44,12 @@ pub struct Member {
     leaving: AtomicBool,
 }
 
-/// How a member reads.
-#[derive(Clone, Copy, Debug)]
-pub struct Reading {
-    /// It goes on past records that are gone.
-    pub accept_gap: bool,
-    /// What is assigned is paused until somebody says otherwise.
-    pub waits: bool,
-    /// What may wait in the client, in KiB.
-    pub queued_kib: usize,
-}
-
 /// A consumer that is a member of `group`.
-pub fn join(cluster: &ClusterSettings, group: &str, reading: Reading) -> KafkaResult<BaseConsumer<Member>> {
+pub fn join(
+    cluster: &ClusterSettings,
+    group: &str,
+    reading: Reading,
+) -> KafkaResult<BaseConsumer<Membership>> {
     let mut config = client::config(
         cluster,
         &[
@@ -114,7 +79,7 @@ pub fn join(cluster: &ClusterSettings, group: &str, reading: Reading) -> KafkaRe
             config.set(name, value);
         }
     }
-    config.create_with_context(Member {
+    config.create_with_context(Membership {
         accept_gap: reading.accept_gap,
         waits: reading.waits,
         events: Mutex::default(),
@@ -123,7 +88,7 @@ pub fn join(cluster: &ClusterSettings, group: &str, reading: Reading) -> KafkaRe
     })
 }
 
-impl Member {
+impl Membership {
     /// What happened since this was last asked.
     pub fn take_events(&self) -> Vec<Event> {
         if !self.has_events.swap(false, Ordering::Acquire) {
@@ -168,14 +133,14 @@ impl Member {
         }
         consumer.incremental_assign(&assigned)?;
         // A pause outlives an assignment in librdkafka.
-        consumer.resume(list)?;
-        consumer.pause(&paused)?;
+        Consumer::resume(consumer, list)?;
+        Consumer::pause(consumer, &paused)?;
         events.into_iter().for_each(|event| self.tell(event));
         Ok(())
     }
 }
 
-impl ClientContext for Member {
+impl ClientContext for Membership {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if !matches!(level, RDKafkaLogLevel::Debug) {
             return client::log(level, facility, message);
@@ -192,10 +157,10 @@ impl ClientContext for Member {
     }
 }
 
-impl ConsumerContext for Member {
+impl ConsumerContext for Membership {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
         // Until it is answered, the client neither goes on nor closes: a failure is answered too.
-        let done = if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        let done: KafkaResult<()> = if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             let assigned = self.assign(consumer, list);
             assigned.or_else(|error| consumer.incremental_assign(&TopicPartitionList::new()).and(Err(error)))
         } else {
@@ -204,9 +169,122 @@ impl ConsumerContext for Member {
             unassigned.or_else(|error| consumer.unassign().and(Err(error)))
         };
         if let Err(error) = done {
-            self.tell(Event::Failed(error));
+            self.tell(Event::Failed(error.into()));
         }
     }
+}
+
+impl Member for BaseConsumer<Membership> {
+    type Message<'m> = BorrowedMessage<'m>;
+
+    fn poll(&self, patience: Duration) -> Option<Result<BorrowedMessage<'_>, Failure>> {
+        Some(Self::poll(self, patience)?.map_err(sorted))
+    }
+
+    fn take_events(&self) -> Vec<Event> {
+        self.context().take_events()
+    }
+
+    fn assignment(&self) -> Result<BTreeSet<Place>, Failure> {
+        Ok(Consumer::assignment(self)?.to_topic_map().into_keys().collect())
+    }
+
+    fn positions(&self) -> Result<BTreeMap<Place, i64>, Failure> {
+        let mut positions = BTreeMap::new();
+        // Where nothing was read yet, it begins where it was assigned.
+        for list in [Consumer::assignment(self)?, self.position()?] {
+            for (place, offset) in list.to_topic_map() {
+                if let Offset::Offset(offset) = offset {
+                    positions.insert(place, offset);
+                }
+            }
+        }
+        Ok(positions)
+    }
+
+    fn pause<'p>(&self, places: impl IntoIterator<Item = &'p Place>) -> Result<(), Failure> {
+        Ok(Consumer::pause(self, &unplaced(places))?)
+    }
+
+    fn resume<'p>(&self, places: impl IntoIterator<Item = &'p Place>) -> Result<(), Failure> {
+        Ok(Consumer::resume(self, &unplaced(places))?)
+    }
+
+    fn seek(&self, to: &[(Place, i64)]) -> Result<(), Failure> {
+        let sought = self.seek_partitions(placed(to)?, SEEK_WITHIN)?;
+        Ok(sought.elements().iter().try_for_each(TopicPartitionListElem::error)?)
+    }
+
+    fn committed(&self, places: &[Place]) -> Result<BTreeMap<Place, (i64, String)>, Failure> {
+        Ok(ask_committed(self, places, |element, offset| (offset, element.metadata().to_owned()))?)
+    }
+
+    fn bounds(&self, places: &[Place]) -> Result<BTreeMap<Place, (i64, i64)>, Failure> {
+        Ok(bounds(self, places)?)
+    }
+
+    fn answers(&self, topic: &str) -> bool {
+        partitions(self.client(), topic, ANSWER_WITHIN).is_ok()
+    }
+
+    fn leave(&self) {
+        self.context().leave();
+    }
+}
+
+/// What an error of a member means.
+fn sorted(error: KafkaError) -> Failure {
+    use RDKafkaErrorCode as Code;
+    let trouble = match error.rdkafka_error_code() {
+        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Trouble::OutOfRange,
+        Some(Code::BrokerTransportFailure) => Trouble::Disconnected,
+        Some(
+            Code::AllBrokersDown
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownTopic
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed,
+        ) => Trouble::CutOff,
+        Some(
+            Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::Resolve
+            | Code::NotCoordinator
+            | Code::CoordinatorNotAvailable
+            | Code::CoordinatorLoadInProgress
+            | Code::PollExceeded,
+        ) => Trouble::Passing,
+        _unknown_is_not_harmless => Trouble::Unknown,
+    };
+    Failure { trouble, said: error.to_string() }
+}
+
+/// Places as the client wants them.
+fn unplaced<'p>(places: impl IntoIterator<Item = &'p Place>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in places {
+        list.add_partition(topic, *partition);
+    }
+    list
+}
+
+fn placed(offsets: &[(Place, i64)]) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for ((topic, partition), offset) in offsets {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+    }
+    Ok(list)
+}
+
+/// Offsets to commit as the client wants them.
+pub(super) fn list(offsets: &Offsets) -> KafkaResult<TopicPartitionList> {
+    let list = placed(&offsets.places)?;
+    for ((topic, partition), _) in offsets.places.iter().filter(|_| !offsets.mark.is_empty()) {
+        list.find_partition(topic, *partition)
+            .into_iter()
+            .for_each(|mut one| one.set_metadata(&offsets.mark));
+    }
+    Ok(list)
 }
 
 /// Has a group begin at the end of these topics: where it has no offset of a topic at all, the ends are
@@ -248,19 +326,11 @@ fn is_joined(error: &KafkaError) -> bool {
 }
 
 /// The committed offsets of those partitions that have one.
-pub fn committed<C: ConsumerContext>(
+fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     places: &[Place],
 ) -> KafkaResult<BTreeMap<Place, i64>> {
     ask_committed(consumer, places, |_, offset| offset)
-}
-
-/// The committed offsets of those partitions that have one, each with what was written beside it.
-pub fn marked<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    places: &[Place],
-) -> KafkaResult<BTreeMap<Place, (i64, String)>> {
-    ask_committed(consumer, places, |element, offset| (offset, element.metadata().to_owned()))
 }
 
 fn ask_committed<C: ConsumerContext, T>(
@@ -284,7 +354,7 @@ fn ask_committed<C: ConsumerContext, T>(
 }
 
 /// The first offset and the end of each partition.
-pub fn bounds<C: ConsumerContext>(
+fn bounds<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     places: &[Place],
 ) -> KafkaResult<BTreeMap<Place, (i64, i64)>> {

@@ -2,11 +2,13 @@
 
 pub mod acl;
 pub mod client;
+mod cluster;
+pub mod feed;
 pub mod inspect;
 pub mod member;
+mod message;
 pub mod partition;
 pub mod properties;
-pub mod replay;
 pub mod reports;
 pub mod settings;
 pub mod topics;

@@ -5,8 +5,8 @@ use std::sync::{PoisonError, RwLock};
 
 use super::line::{LineError, Parts};
 use crate::kafka::inspect::hold_faults;
-use crate::kafka::topics::{self, ASK_WITHIN, TopicError, Topics};
 use crate::sink::kafka::Target;
+use crate::source::{TopicError, Topics};
 
 /// What a hold topic adds to a record: its coordinates, the route, deadlines, and Kafka's own framing.
 const FRAME_BYTES: usize = 64 << 10;
@@ -20,22 +20,22 @@ impl HoldTopics {
     ///
     /// # Errors
     /// One has more partitions than its source, or is not compacted: what waits there could be lost.
-    pub fn build(parts: &Parts, admin: &Topics) -> Result<Self, LineError> {
+    pub fn build<C>(parts: &Parts<C>, admin: &impl Topics) -> Result<Self, LineError> {
         let mut all = BTreeMap::new();
         for (source, topic) in parts.settings.holds() {
             // The hold topic is asked first: it is widened after its source.
-            let found = match topics::partitions(admin.client(), &topic, ASK_WITHIN) {
+            let found = match admin.partitions(&topic) {
                 Ok(count) => Some(count),
                 Err(TopicError::Missing(_)) => None,
                 Err(error) => return Err(error.into()),
             };
-            let wanted = topics::partitions(admin.client(), source, ASK_WITHIN)?;
+            let wanted = admin.partitions(source)?;
             let max_bytes =
                 (parts.line.limits.max_record_bytes + FRAME_BYTES).max(super::line::DEFAULT_MAX_BYTES);
             match found {
                 None => {
                     tracing::info!(topic, partitions = wanted, "making a hold topic");
-                    admin.create_with(&topic, wanted, &settings(&max_bytes.to_string()))?;
+                    admin.create(&topic, wanted, &settings(&max_bytes.to_string()))?;
                 }
                 Some(count) => {
                     let config = if parts.asks_limits { Some(admin.config(&topic)?) } else { None };
@@ -59,7 +59,7 @@ impl HoldTopics {
     }
 
     /// Asks how large a record each takes. Where that may not be asked, what was known stands.
-    pub fn learn_limits(&self, admin: &Topics) {
+    pub fn learn_limits(&self, admin: &impl Topics) {
         for target in self.write().values_mut() {
             let config = admin.config(&target.topic);
             let max = config.ok().and_then(|config| config.get("max.message.bytes")?.parse().ok());
@@ -78,9 +78,9 @@ impl HoldTopics {
     }
 
     /// Gives the hold topic of a source topic a partition with this number, as its source has.
-    pub fn reach(
+    pub fn reach<T: Topics>(
         &self,
-        admin: impl FnOnce() -> Result<Topics, TopicError>,
+        admin: impl FnOnce() -> Result<T, TopicError>,
         source: &str,
         partition: i32,
     ) -> Result<(), TopicError> {
@@ -90,7 +90,7 @@ impl HoldTopics {
             return Ok(());
         }
         let admin = admin()?;
-        let wanted = topics::partitions(admin.client(), source, ASK_WITHIN)?.max(needed);
+        let wanted = admin.partitions(source)?.max(needed);
         tracing::info!(topic = target.topic, partitions = wanted, "the source has more partitions: widening");
         admin.widen(&target.topic, wanted)?;
         self.write().entry(source.to_owned()).and_modify(|target| target.partitions = wanted);

@@ -8,27 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::topic_partition_list::Offset;
-
-use super::client::{self, Asking};
-use super::settings::ClusterSettings;
+use crate::source::{Begin, Cluster, Failure, Feed, Message, Polled, Purpose, Survey, Trouble, pace};
 use crate::time::Instant;
 
-const ASK_WITHIN: Duration = Duration::from_secs(10);
 /// How long the brokers may take to know of a partition that was just added.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Reads one topic.
-pub struct Replay {
+pub struct Replay<C: Cluster> {
     topic: String,
-    consumer: Arc<BaseConsumer<Asking>>,
-    /// Sees what is not committed yet too.
-    asker: BaseConsumer,
+    feed: Arc<C::Feed>,
+    survey: C::Survey,
     /// What is being read, and up to where.
     ends: BTreeMap<i32, i64>,
 }
@@ -42,38 +33,31 @@ pub enum Replayed<'m> {
     End,
 }
 
-impl Replay {
+impl<C: Cluster> Replay<C> {
     /// Reads nothing yet.
-    pub fn new(cluster: &ClusterSettings, topic: &str) -> KafkaResult<Self> {
-        let mut consumer = client::by_hand(cluster, "consentry-replay");
-        consumer.set("fetch.wait.max.ms", "20").set("fetch.queue.backoff.ms", "2");
-        let asker = client::config(cluster, &[("isolation.level", "read_uncommitted")]);
+    pub fn new(cluster: &C, topic: &str) -> Result<Self, Failure> {
         Ok(Self {
             topic: topic.to_owned(),
-            consumer: Arc::new(consumer.create_with_context(Asking::default())?),
-            asker: asker.create()?,
+            feed: Arc::new(cluster.feed(Purpose::Held)?),
+            survey: cluster.survey(Purpose::Held)?,
             ends: BTreeMap::new(),
         })
     }
 
     /// Begins to read a partition.
-    pub fn begin(&mut self, partition: i32) -> KafkaResult<()> {
+    pub fn begin(&mut self, partition: i32) -> Result<(), Failure> {
         let end = self.end(partition)?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, partition, Offset::Beginning)?;
-        self.consumer.incremental_assign(&list)?;
+        self.feed.add(&self.topic, &[(partition, Begin::First)])?;
         self.ends.insert(partition, end);
         Ok(())
     }
 
     /// Reads a partition no longer.
-    pub fn leave(&mut self, partition: i32) -> KafkaResult<()> {
+    pub fn leave(&mut self, partition: i32) -> Result<(), Failure> {
         if self.ends.remove(&partition).is_none() {
             return Ok(());
         }
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, partition);
-        self.consumer.incremental_unassign(&list)
+        self.feed.remove(&self.topic, &[partition])
     }
 
     /// Whether anything is being read.
@@ -82,23 +66,21 @@ impl Replay {
     }
 
     /// Reads what is there, so many messages at most; `each` is told the partition of each.
-    pub fn read(&mut self, most: usize, mut each: impl FnMut(i32, Replayed<'_>)) -> KafkaResult<()> {
-        let consumer = Arc::clone(&self.consumer);
+    pub fn read(&mut self, most: usize, mut each: impl FnMut(i32, Replayed<'_>)) -> Result<(), Failure> {
+        let feed = Arc::clone(&self.feed);
         for _ in 0..most {
-            let (partition, next) = match consumer.poll(Duration::ZERO) {
+            let (partition, next) = match feed.poll(Duration::ZERO) {
                 None => break,
-                Some(Ok(message)) => {
+                Some(Ok(Polled::Message(message))) => {
                     let partition = message.partition();
                     if self.ends.contains_key(&partition) {
-                        each(partition, Replayed::Message(message.key(), message.payload()));
+                        each(partition, Replayed::Message(message.key(), message.value()));
                     }
                     (partition, message.offset() + 1)
                 }
                 // Control records and what compaction took are not told: the end tells that they are passed.
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    (partition, consumer.context().end().unwrap_or(0))
-                }
-                Some(Err(error)) if client::is_absence_by_hand(&error) => {
+                Some(Ok(Polled::End(partition, end))) => (partition, end.unwrap_or(0)),
+                Some(Err(error)) if error.trouble == Trouble::Passing => {
                     tracing::debug!(topic = self.topic, %error, "replay");
                     continue;
                 }
@@ -113,21 +95,12 @@ impl Replay {
     }
 
     /// A partition's high watermark.
-    fn end(&self, partition: i32) -> KafkaResult<i64> {
+    fn end(&self, partition: i32) -> Result<i64, Failure> {
         let began = Instant::now();
         loop {
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&self.topic, partition, Offset::End)?;
-            let answer = self.asker.offsets_for_times(list, ASK_WITHIN).and_then(|list| {
-                let elements = list.elements();
-                let element = elements.first().ok_or(KafkaError::NoMessageReceived)?;
-                element.error().map(|()| element.offset())
-            });
-            match answer {
-                Ok(Offset::Offset(end)) => return Ok(end),
-                Ok(_) | Err(_) if began.elapsed() < KNOWN_WITHIN => std::thread::sleep(PAUSE),
-                Ok(_) => return Err(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable)),
-                Err(error) => return Err(error),
+            match self.survey.end(&self.topic, partition) {
+                Err(_) if began.elapsed() < KNOWN_WITHIN => pace::sleep(PAUSE),
+                end => return end,
             }
         }
     }
