@@ -72,7 +72,8 @@ fn build<C: Cluster>(parts: Parts<C>) -> Result<Option<Line<C>>, LineError> {
     Ok(None)
 }
 
-/// Runs one worker, and again after a pause where it ends for a passing reason.
+/// Runs one worker on this thread, and again after a pause where it ends for a passing reason, until the process
+/// stops. Where it ends for good, `tell` is told.
 pub fn work<C: Cluster>(line: &Line<C>, number: usize, tell: &Sender<Error>) {
     let cause = Cause::Worker(line.name().to_owned(), number);
     let restarts = Metric::WorkerRestarts.counter(&[line.name()]);

@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::client::Asking;
 use super::feed::{self, Surveyor};
 use super::member::{self, Membership};
+use super::offsets;
 use super::settings::ClusterSettings;
 use super::topics::Topics;
 use super::writer::Writer;
@@ -26,7 +27,7 @@ impl Cluster for ClusterSettings {
     }
 
     fn begin_at_end(&self, group: &str, topics: &BTreeMap<String, usize>) -> Result<(), Failure> {
-        Ok(member::begin_at_end(self, group, topics)?)
+        Ok(offsets::begin_at_end(self, group, topics)?)
     }
 
     fn open(&self, settings: &WriterSettings) -> Result<Writer, WriteError> {

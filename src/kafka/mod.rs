@@ -7,6 +7,7 @@ pub mod feed;
 pub mod inspect;
 pub mod member;
 mod message;
+mod offsets;
 pub mod partition;
 pub mod properties;
 pub mod reports;

@@ -13,7 +13,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::client;
-use super::member::{Membership, list};
+use super::member::Membership;
+use super::offsets::list;
 use super::reports::{Reported, Reports};
 use super::settings::ClusterSettings;
 use crate::source::{self, Fault, HeaderList, Offsets, Write, WriteError, Writer as _, WriterSettings};

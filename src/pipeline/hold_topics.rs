@@ -1,7 +1,7 @@
 //! The topics in which a pipeline's records wait: one a source topic, partition by partition.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::line::{LineError, Parts};
 use crate::kafka::inspect::hold_faults;
@@ -60,21 +60,25 @@ impl HoldTopics {
 
     /// Asks how large a record each takes. Where that may not be asked, what was known stands.
     pub fn learn_limits(&self, admin: &impl Topics) {
-        for target in self.write().values_mut() {
-            let config = admin.config(&target.topic);
-            let max = config.ok().and_then(|config| config.get("max.message.bytes")?.parse().ok());
-            target.max_bytes = max.unwrap_or(target.max_bytes);
+        // Asked without the lock: workers want to write meanwhile.
+        let known = self.read().clone();
+        for (source, Target { topic, .. }) in known {
+            let config = admin.config(&topic).ok();
+            let max = config.and_then(|config| config.get("max.message.bytes")?.parse().ok());
+            if let (Some(max), Some(target)) = (max, self.write().get_mut(&source)) {
+                target.max_bytes = max;
+            }
         }
     }
 
     /// The largest batch that the least of them takes.
     pub fn smallest(&self) -> Option<usize> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().map(|target| target.max_bytes).min()
+        self.read().values().map(|target| target.max_bytes).min()
     }
 
     /// The hold topic of a source topic.
     pub fn of(&self, source: &str) -> Option<Target> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+        self.read().get(source).cloned()
     }
 
     /// Gives the hold topic of a source topic a partition with this number, as its source has.
@@ -97,7 +101,11 @@ impl HoldTopics {
         Ok(())
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Target>> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Target>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Target>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,8 @@
 //! More cores are more workers, more machines are more processes of the same group; there is no other
 //! mechanism. What a worker has done since its last commit is `Open`: if anything goes wrong, or a partition
 //! goes to somebody else, all of it is aborted and the input is read again from where it began. Nothing is
-//! counted, and no offset moves, but by a commit. What waits is in `hold`.
+//! counted, and no offset moves, but by a commit. What waits is in `hold`. What a worker needs of Kafka is
+//! [`Cluster`]: nothing here knows librdkafka.
 //!
 //! Where a dropped record's reason comes from: `judge` asks `consent::decide`; the reason it gives is what
 //! `tally` counts, what the header says and what `explain` prints.

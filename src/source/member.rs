@@ -41,6 +41,17 @@ impl Gap {
     }
 }
 
+/// Where a group begins a partition, which holds what is from the first of these offsets up to the other: where it
+/// stands, without an offset at the first record there is. An offset outside of that is a gap, and what there is of
+/// records is read from the first on.
+pub fn begins(committed: Option<i64>, (low, high): (i64, i64)) -> (i64, Option<Gap>) {
+    match committed {
+        Some(committed) if (low..=high).contains(&committed) => (committed, None),
+        Some(committed) => (low, Some(Gap { committed, low, high })),
+        None => (low, None),
+    }
+}
+
 /// What happened to the assignment.
 #[derive(Debug)]
 pub enum Event {
@@ -87,9 +98,8 @@ pub trait Message {
 
 /// A member of a group, which reads what is committed of the partitions that it is assigned.
 ///
-/// Where a partition begins is decided by it, never by the brokers' defaults: at the committed offset, without one
-/// at the first record there is. A committed offset outside of what the topic holds is a gap: the partition is
-/// assigned from its first record on, but paused, unless gaps are accepted.
+/// Where a partition begins is decided by [`begins`], never by the brokers' defaults. One with a gap is assigned but
+/// paused, unless gaps are accepted.
 pub trait Member {
     /// A message of its partitions.
     type Message<'m>: Message
@@ -131,4 +141,20 @@ pub trait Member {
     /// Begins nothing any more: what the group still gives is given back when the member is dropped, which leaves
     /// the group.
     fn leave(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_begins_where_it_stands_unless_that_is_gone() {
+        assert_eq!(begins(Some(5), (3, 7)), (5, None));
+        assert_eq!(begins(Some(7), (3, 7)), (7, None), "at the end nothing is missing");
+        assert_eq!(begins(None, (3, 7)), (3, None));
+        let (from, gap) = begins(Some(1), (3, 7));
+        assert_eq!((from, gap.map(|gap| gap.records())), (3, Some(2)));
+        let (from, gap) = begins(Some(9), (3, 7));
+        assert_eq!((from, gap.map(|gap| gap.records())), (3, Some(0)), "nobody knows how many");
+    }
 }

@@ -22,6 +22,6 @@ pub use barrier::{Barrier, Claim};
 pub use cluster::{Cluster, Purpose};
 pub use failure::{Failure, Trouble};
 pub use feed::{Begin, Feed, Polled, Survey};
-pub use member::{Event, Gap, Member, Message, Offsets, Place, Reading};
+pub use member::{Event, Gap, Member, Message, Offsets, Place, Reading, begins};
 pub use topics::{TopicError, Topics};
 pub use writer::{Fault, HeaderList, Write, WriteError, Writer, WriterSettings};

@@ -54,3 +54,77 @@ impl Bell {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::time::{Machine, Timestamp, simulate};
+
+    /// One on which whoever waits is told something.
+    #[derive(Default)]
+    struct Telling {
+        told: Arc<Mutex<u32>>,
+        rung: AtomicUsize,
+    }
+
+    impl Machine for Telling {
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn wall(&self) -> Timestamp {
+            Timestamp(0)
+        }
+
+        fn sleep(&self, _pause: Duration) {
+            *self.told.try_lock().unwrap() += 10;
+        }
+
+        fn wait(&self, _at_most: Duration) {
+            *self.told.try_lock().unwrap() += 1;
+        }
+
+        fn ring(&self) {
+            self.rung.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn random(&self) -> u64 {
+            4
+        }
+    }
+
+    #[test]
+    fn a_simulated_thread_waits_as_its_machine_says() {
+        let machine = Arc::new(Telling::default());
+        let simulated = simulate(Arc::clone(&machine) as Arc<dyn Machine>);
+        let (bell, told) = (Bell::default(), &machine.told);
+        let held = bell.wait(told, told.lock().unwrap(), Duration::from_secs(3600));
+        assert_eq!(*held, 1, "nobody else can have had it but while it waited");
+        drop(held);
+        sleep(Duration::from_secs(3600));
+        bell.ring();
+        assert_eq!((*told.lock().unwrap(), random(), random()), (11, 4, 4));
+        assert_eq!(machine.rung.load(Ordering::Relaxed), 1);
+        drop(simulated);
+        assert_ne!(random(), random());
+    }
+
+    #[test]
+    fn a_bell_wakes_who_waits() {
+        let (bell, rung) = (Bell::default(), Mutex::new(false));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                let mut held = rung.lock().unwrap();
+                while !*held {
+                    held = bell.wait(&rung, held, Duration::from_secs(60));
+                }
+            });
+            *rung.lock().unwrap() = true;
+            bell.ring();
+            waits.join().unwrap();
+        });
+    }
+}

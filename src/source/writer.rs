@@ -106,7 +106,8 @@ pub trait HeaderList: Sized {
 }
 
 /// Writes, and commits what was written together with the offsets that it stands for. After [`Fault::Replace`] it
-/// is of no use any more.
+/// is of no use any more. [`Writer::begin`] and [`Writer::send`] are called while a view of the cache is held: a
+/// simulation lets no other thread run in them.
 pub trait Writer: Sized {
     /// Whose group the offsets are committed for.
     type Member;
