@@ -11,8 +11,8 @@
 //! | 1 | [`record`]: a record as it came · [`consent`]: subjects, grants, **the decision**, permits |
 //! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON, Protobuf, privacy strings ⇄ what they mean |
 //! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot · [`hold`]: what waits, by subject and by time · [`renewal`]: whom to ask again |
-//! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: the barrier's trait |
-//! | 5 | [`kafka`]: clients, the group, transactions, topics |
+//! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: what the line needs of a cluster and of the barrier, as traits |
+//! | 5 | [`kafka`]: the cluster that librdkafka reaches: clients, the group, transactions, topics |
 //! | 6 | [`sink`]: topics, and the quarantine |
 //! | 7 | [`follower`]: consent topic → cache, the barrier, when a snapshot is written and read · [`pipeline`]: **the line** · [`steward`]: one person's consent, read and changed on the topic · [`due`]: telling whose consent ends |
 //! | 8 | [`admin`]: metrics, readiness, the status page; one person's consent, for who may |

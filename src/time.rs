@@ -2,12 +2,18 @@
 //!
 //! The one place that asks the machine for the time. Everything below the line takes `now` as an
 //! argument, so that a decision can be repeated. `Timestamp` is wall-clock time in milliseconds since
-//! the Unix epoch, the resolution of Kafka's own timestamps.
+//! the Unix epoch, the resolution of Kafka's own timestamps. A simulation may put a [`Machine`] in place of the
+//! real one.
 
+mod machine;
+
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::civil::Date;
+
+pub use machine::{Machine, Simulated, simulate, simulated};
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,8 +114,13 @@ impl Clock {
     /// Now.
     #[allow(clippy::disallowed_methods, reason = "the one place that asks")]
     pub fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let ms = match simulated() {
+            Some(machine) => machine.wall().0,
+            None => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            }
+        };
         Timestamp(self.last_ms.fetch_max(ms, Ordering::Relaxed).max(ms))
     }
 }
@@ -122,7 +133,11 @@ impl Instant {
     /// Now.
     #[allow(clippy::disallowed_methods, reason = "the one place that asks")]
     pub fn now() -> Self {
-        Self(std::time::Instant::now(), SystemTime::now())
+        /// What simulated time is counted from.
+        static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
+        let Some(machine) = simulated() else { return Self(std::time::Instant::now(), SystemTime::now()) };
+        let wall = Duration::from_millis(u64::try_from(machine.wall().0).unwrap_or(0));
+        Self(*ORIGIN.get_or_init(std::time::Instant::now) + machine.monotonic(), UNIX_EPOCH + wall)
     }
 
     /// How long ago this was; zero if it is still to come.
@@ -156,6 +171,41 @@ mod tests {
         assert!(before.elapsed_at_most() >= Duration::from_secs(3600));
         let ahead = Instant(now.0, now.1 + Duration::from_secs(3600));
         assert!(ahead.elapsed_at_most() < Duration::from_secs(60), "a clock set back says nothing");
+    }
+
+    struct Still;
+
+    impl Machine for Still {
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(7)
+        }
+
+        fn wall(&self) -> Timestamp {
+            Timestamp(5)
+        }
+
+        fn sleep(&self, _pause: Duration) {}
+
+        fn wait(&self, _at_most: Duration) {}
+
+        fn ring(&self) {}
+
+        fn random(&self) -> u64 {
+            4
+        }
+    }
+
+    #[test]
+    fn a_simulated_thread_has_its_own_time_and_no_other_has() {
+        let still = simulate(std::sync::Arc::new(Still));
+        let (began, clock) = (Instant::now(), Clock::default());
+        assert_eq!((began.elapsed(), began, clock.now()), (Duration::ZERO, Instant::now(), Timestamp(5)));
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| Clock::default().now());
+            assert!(other.join().unwrap() > Timestamp(5));
+        });
+        drop(still);
+        assert!(clock.now() > Timestamp(5));
     }
 
     #[test]

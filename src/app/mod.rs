@@ -6,7 +6,7 @@
 
 mod due;
 pub mod explain;
-mod supervise;
+pub mod supervise;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

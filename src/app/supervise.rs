@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Error;
 use crate::pipeline::line::{Line, LineError, Parts};
 use crate::pipeline::{End, Worker};
+use crate::source::{Cluster, pace};
 use crate::telemetry::{Cause, Metric};
 use crate::time::Instant;
 
@@ -19,7 +20,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) const STEADY: Duration = Duration::from_secs(60);
 
 /// Builds a pipeline as soon as its topics can be seen, and runs its workers until the process stops.
-pub fn pipeline(parts: Parts, tell: &Sender<Error>, left: &AtomicUsize) {
+pub fn pipeline<C: Cluster>(parts: Parts<C>, tell: &Sender<Error>, left: &AtomicUsize) {
     let (health, name) = (parts.health.clone(), parts.rules.name.clone());
     let line = match build(parts) {
         Ok(Some(line)) => line,
@@ -50,7 +51,7 @@ pub fn pipeline(parts: Parts, tell: &Sender<Error>, left: &AtomicUsize) {
 }
 
 /// Looks at the topics until they can be used. `None`: stopped before.
-fn build(parts: Parts) -> Result<Option<Line>, LineError> {
+fn build<C: Cluster>(parts: Parts<C>) -> Result<Option<Line<C>>, LineError> {
     let (health, stopping) = (parts.health.clone(), std::sync::Arc::clone(&parts.stopping));
     let parts = std::sync::Arc::new(parts);
     let mut pause = FIRST_PAUSE;
@@ -71,8 +72,9 @@ fn build(parts: Parts) -> Result<Option<Line>, LineError> {
     Ok(None)
 }
 
-/// Runs one worker, and again after a pause where it ends for a passing reason.
-fn work(line: &Line, number: usize, tell: &Sender<Error>) {
+/// Runs one worker on this thread, and again after a pause where it ends for a passing reason, until the process
+/// stops. Where it ends for good, `tell` is told.
+pub fn work<C: Cluster>(line: &Line<C>, number: usize, tell: &Sender<Error>) {
     let cause = Cause::Worker(line.name().to_owned(), number);
     let restarts = Metric::WorkerRestarts.counter(&[line.name()]);
     let mut pause = FIRST_PAUSE;
@@ -104,6 +106,6 @@ fn work(line: &Line, number: usize, tell: &Sender<Error>) {
 pub(super) fn rest(pause: Duration, is_over: &dyn Fn() -> bool) {
     let began = Instant::now();
     while began.elapsed() < pause && !is_over() {
-        std::thread::sleep(Duration::from_millis(20));
+        pace::sleep(Duration::from_millis(20));
     }
 }

@@ -3,8 +3,7 @@
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
-use crate::kafka::topics::TopicError;
-use crate::kafka::writer::WriteError;
+use crate::source::{Failure, TopicError, WriteError};
 
 /// Why the worker ended before it was told to.
 #[derive(Debug, Error)]
@@ -56,6 +55,9 @@ pub enum End {
     /// Something failed that a new start may mend.
     #[error("{0}")]
     Kafka(#[from] KafkaError),
+    /// The same, of a member of the group.
+    #[error("{0}")]
+    Member(#[from] Failure),
     /// Writing failed in a way that a new start may mend.
     #[error("{0}")]
     Write(#[from] WriteError),
@@ -75,6 +77,7 @@ impl End {
             | Self::TooMany(_)
             | Self::Topic(_)
             | Self::Kafka(_)
+            | Self::Member(_)
             | Self::Write(_)
             | Self::Panicked => false,
         }

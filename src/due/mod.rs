@@ -44,12 +44,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::kafka::client;
-use crate::kafka::member::{self, Event, Member};
+use crate::kafka::member::{self, Membership};
 use crate::kafka::settings::ClusterSettings;
 use crate::kafka::topics::{self, ASK_WITHIN};
-use crate::kafka::writer::{Writer, WriterSettings};
+use crate::kafka::writer::Writer;
 use crate::renewal::Asking;
-use crate::source::Barrier;
+use crate::source::{self, Barrier, Event, WriterSettings};
 use crate::telemetry::Metric;
 use crate::time::{Clock, Instant};
 use reading::Reading;
@@ -115,7 +115,7 @@ pub struct Worker<'p> {
     parts: &'p Parts,
     /// How many partitions both topics have.
     count: usize,
-    member: BaseConsumer<Member>,
+    member: BaseConsumer<Membership>,
     /// Sees what is acknowledged, committed or not.
     ends: BaseConsumer,
     told: Reading,
@@ -155,7 +155,7 @@ impl<'p> Worker<'p> {
             cautious: false,
         };
         let writer = Writer::open(&parts.cluster, &settings)?;
-        let reading = member::Reading { accept_gap: true, waits: false, queued_kib: 1 };
+        let reading = source::Reading { accept_gap: true, waits: false, queued_kib: 1 };
         let member = member::join(&parts.cluster, &parts.settings.group, reading)?;
         member.subscribe(&[&parts.consent])?;
         let ours = [("group.id", "consentry-due-ends"), ("isolation.level", "read_uncommitted")];

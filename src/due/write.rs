@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::message::OwnedHeaders;
 
 use super::{BATCH_BYTES, End, Parts, TRANSACTION_TIMEOUT, Worker};
 use crate::cache::View;
 use crate::consent::{Found, Identities, split_key};
 use crate::kafka::topics::{self, ASK_WITHIN};
-use crate::kafka::writer::{Fault, Write, WriteError, Writer};
+use crate::kafka::writer::Writer;
 use crate::renewal::Ask;
 use crate::sink::kafka::batch_size;
+use crate::source::{Fault, HeaderList, Offsets, Write, WriteError, Writer as _};
 
 /// Records in one transaction.
 const BATCH: usize = 500;
@@ -62,7 +61,7 @@ impl Worker<'_> {
         let told = self.batch(&view);
         drop(view);
         let committed = told.and_then(|(tally, offsets)| {
-            if offsets.count() > 0 {
+            if !offsets.places.is_empty() {
                 self.writer.commit(&self.member, &offsets)?;
             }
             Ok(tally)
@@ -72,9 +71,9 @@ impl Worker<'_> {
     }
 
     /// Sends a batch: what it came to, and the places to commit with it.
-    fn batch(&mut self, view: &View<'_>) -> Result<(Tally, TopicPartitionList), WriteError> {
+    fn batch(&mut self, view: &View<'_>) -> Result<(Tally, Offsets), WriteError> {
         let (parts, now) = (self.parts, self.parts.clock.now());
-        let (mut tally, mut offsets) = (Tally::default(), TopicPartitionList::new());
+        let (mut tally, mut offsets) = (Tally::default(), Offsets::default());
         let mut records = 0;
         for (partition, share) in self.shares.iter_mut().filter(|(_, share)| share.has_work(now)) {
             let before = records;
@@ -103,7 +102,7 @@ impl Worker<'_> {
                 }
             }
             if let Some(position) = self.consents.position(*partition).filter(|_| records > before) {
-                offsets.add_partition_offset(&parts.consent, *partition, Offset::Offset(position))?;
+                offsets.places.push(((parts.consent.clone(), *partition), position));
             }
         }
         Ok((tally, offsets))
@@ -149,8 +148,8 @@ impl To<'_> {
         if batch_size(Some(key.as_bytes()), Some(&ask.value), bytes) > BATCH_BYTES {
             return Ok(false);
         }
-        let headers = own.iter().fold(OwnedHeaders::new_with_capacity(own.len()), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(*value) })
+        let headers = own.iter().fold(OwnedHeaders::with_capacity(own.len()), |headers, (name, value)| {
+            headers.and(name, Some(value.as_bytes()))
         });
         self.send(key, Some(&ask.value), headers, records).map(|()| true)
     }

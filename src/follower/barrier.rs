@@ -1,7 +1,7 @@
 //! What a worker waits at between fetching a batch and deciding it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
@@ -45,7 +45,7 @@ impl Barrier for Gate {
 
     fn claim<'c>(&'c self, worker: usize) -> Box<dyn Claim<'c> + 'c> {
         let number = self.shared.state().want();
-        self.shared.changed.notify_all();
+        self.shared.changed.ring();
         let since = Instant::now();
         self.shared.waiting().push((number, since));
         Box::new(Ticket {
@@ -74,8 +74,7 @@ impl<'c> Claim<'c> for Ticket<'c> {
             if self.shared.is_stopping() {
                 return None;
             }
-            let waited = self.shared.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = self.shared.changed.wait(&self.shared.state, state, left);
         }
     }
 

@@ -4,7 +4,7 @@
 //! An answer is never older than the question: it is given after a reading of the ends that began with it. Nobody
 //! decides a record by it. Waiting here raises no alarm; a worker that waits for the same does.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -51,7 +51,7 @@ impl Desk {
         let began = Instant::now();
         let mut state = self.shared.state();
         let number = state.want();
-        self.shared.changed.notify_all();
+        self.shared.changed.ring();
         loop {
             let own = self.own(&state, kind, value);
             let reading = state.reading().filter(|reading| reading.number >= number);
@@ -111,8 +111,7 @@ impl Desk {
     ) -> Result<MutexGuard<'s, State>, NotNow> {
         let left = patience.checked_sub(began.elapsed()).filter(|left| !left.is_zero());
         let left = left.filter(|_| !self.shared.is_stopping()).ok_or(NotNow::Behind)?;
-        let waited = self.shared.changed.wait_timeout(state, left);
-        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+        Ok(self.shared.changed.wait(&self.shared.state, state, left))
     }
 }
 

@@ -28,15 +28,15 @@ mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::cache::Caches;
-use crate::kafka::settings::ClusterSettings;
+use crate::source::pace::Bell;
+use crate::source::{Cluster, Failure};
 use crate::telemetry::{Cause, Health};
 use crate::time::Instant;
 use keys::Kept;
@@ -52,7 +52,7 @@ pub use desk::{Desk, NotNow};
 pub enum FollowerError {
     /// A client cannot be made.
     #[error("cannot make a Kafka client for the consent topic: {0}")]
-    Client(#[from] KafkaError),
+    Client(#[from] Failure),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -61,13 +61,14 @@ pub enum FollowerError {
 /// What reader, watch and workers share.
 struct Shared {
     settings: FollowerSettings,
-    cluster: ClusterSettings,
+    /// How people reach the cluster.
+    brokers: String,
     caches: Arc<Caches>,
     health: Health,
     /// Whether the topic's configuration is checked; the embedded broker has none to tell.
     checks_topic: bool,
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Bell,
     kept: Mutex<Kept>,
     waiting: Mutex<Vec<(u64, Instant)>>,
     stopping: AtomicBool,
@@ -96,7 +97,7 @@ impl Shared {
         tracing::error!(why);
         self.state().broken(why.clone());
         self.health.block(Cause::ConsentError, why);
-        self.changed.notify_all();
+        self.changed.ring();
     }
 
     /// How long the oldest ticket has waited.
@@ -122,22 +123,44 @@ pub struct Follower {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// A thread of the follower that is to be started: its name, and what it does until the follower stops.
+pub type Body = (&'static str, Box<dyn FnOnce() + Send>);
+
 impl Follower {
     /// Begins to follow.
     ///
     /// # Errors
     /// A client or a thread that cannot be made. What is wrong with the topic is told by `health`, and is
     /// over when it is mended.
-    pub fn start(
-        cluster: &ClusterSettings,
+    pub fn start<C: Cluster + Clone + 'static>(
+        cluster: &C,
         settings: &FollowerSettings,
         caches: Arc<Caches>,
         health: Health,
         checks_topic: bool,
     ) -> Result<Self, FollowerError> {
+        // Dropped where one cannot be started, it stops those before.
+        let (mut follower, bodies) = Self::build(cluster, settings, caches, health, checks_topic)?;
+        for (name, body) in bodies {
+            follower.threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(body)?);
+        }
+        Ok(follower)
+    }
+
+    /// Makes a follower, and what its threads are to do. Until that is done it follows nothing.
+    ///
+    /// # Errors
+    /// A client that cannot be made.
+    pub fn build<C: Cluster + Clone + 'static>(
+        cluster: &C,
+        settings: &FollowerSettings,
+        caches: Arc<Caches>,
+        health: Health,
+        checks_topic: bool,
+    ) -> Result<(Self, Vec<Body>), FollowerError> {
         let shared = Arc::new(Shared {
             settings: settings.clone(),
-            cluster: cluster.clone(),
+            brokers: cluster.brokers(),
             caches,
             health,
             checks_topic,
@@ -145,31 +168,31 @@ impl Follower {
                 ShareSettings::Whole => Share::Whole,
                 ShareSettings::OfEvents(_) => Share::Held(Held::default()),
             })),
-            changed: Condvar::new(),
+            changed: Bell::default(),
             kept: Mutex::default(),
             waiting: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
-        let reader = reader::Reader::new(Arc::clone(&shared))?;
-        let watch = watch::Watch::new(Arc::clone(&shared))?;
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+        let reader = reader::Reader::new(Arc::clone(&shared), cluster)?;
+        let watch = watch::Watch::new(Arc::clone(&shared), cluster.clone())?;
+        let guarded = |name, body: Box<dyn FnOnce() + Send>| -> Body {
             let shared = Arc::clone(&shared);
             let guarded = move || {
                 if catch_unwind(AssertUnwindSafe(body)).is_err() {
                     shared.lost();
                 }
             };
-            std::thread::Builder::new().name(name.to_owned()).spawn(guarded)
+            (name, Box::new(guarded))
         };
-        // Dropped where the second cannot be started, it stops the first.
-        let mut follower = Self { shared: Arc::clone(&shared), threads: Vec::new() };
-        follower.threads.push(spawn("consent-reader", Box::new(move || reader.run()))?);
-        follower.threads.push(spawn("consent-watch", Box::new(move || watch.run()))?);
+        let mut bodies = vec![
+            guarded("consent-reader", Box::new(move || reader.run())),
+            guarded("consent-watch", Box::new(move || watch.run())),
+        ];
         if let Some(settings) = &shared.settings.snapshot {
             let keeper = snapshot::Keeper::new(Arc::clone(&shared), settings.clone());
-            follower.threads.push(spawn("consent-snapshot", Box::new(move || keeper.run()))?);
+            bodies.push(guarded("consent-snapshot", Box::new(move || keeper.run())));
         }
-        Ok(follower)
+        Ok((Self { shared, threads: Vec::new() }, bodies))
     }
 
     /// What the workers of a pipeline wait at; each pipeline has a number of its own.
@@ -186,7 +209,7 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-        self.shared.changed.notify_all();
+        self.shared.changed.ring();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the follower panicked");

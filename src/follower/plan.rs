@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::topic_partition_list::Offset;
+use crate::source::Begin;
 
 /// What the reader of the topic is to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Follow {
     /// Which time it is: no two have the same number.
     pub number: u64,
     /// Where it begins.
-    pub from: Offset,
+    pub from: Begin,
 }
 
 /// How far the cache had come at some moment.

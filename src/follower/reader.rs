@@ -1,24 +1,16 @@
 //! The reader: every committed message of every partition, applied to the cache.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Counter;
-use rdkafka::TopicPartitionList;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
-use rdkafka::topic_partition_list::Offset;
 
 use super::keys::{Key, SETTLED};
 use super::plan::{Follow, Plan};
 use super::{FollowerError, Shared, snapshot};
 use crate::cache::{Applied, Said};
-use crate::kafka::client::{self, Asking};
-use crate::kafka::topics::{self, ASK_WITHIN};
+use crate::source::{Begin, Cluster, Failure, Feed, Message, Polled, Purpose, Trouble};
 use crate::telemetry::Metric;
 use crate::wire::change::{Reading, decode};
 
@@ -28,9 +20,9 @@ const POLL: Duration = Duration::from_millis(5);
 const TELL_EVERY: usize = 512;
 
 /// Reads the consent topic.
-pub struct Reader {
+pub struct Reader<C: Cluster> {
     shared: Arc<Shared>,
-    consumer: Arc<BaseConsumer<Asking>>,
+    feed: Arc<C::Feed>,
     /// The plan that was obeyed last: its number, and how often everything had been forgotten by then.
     obeyed: (u64, u64),
     /// How many partitions the topic has.
@@ -55,14 +47,10 @@ struct Counts {
     unreadable_gpp: Counter,
 }
 
-impl Reader {
+impl<C: Cluster> Reader<C> {
     /// A reader that waits for its first plan.
-    pub fn new(shared: Arc<Shared>) -> Result<Self, FollowerError> {
-        let mut config = client::by_hand(&shared.cluster, "consentry-consent-reader");
-        config.set("fetch.wait.max.ms", "20").set("debug", "topic");
-        // By default a second: a queue that was full is emptied long before.
-        config.set("fetch.queue.backoff.ms", "2");
-        let consumer = config.set_log_level(RDKafkaLogLevel::Debug).create_with_context(Asking::default())?;
+    pub fn new(shared: Arc<Shared>, cluster: &C) -> Result<Self, FollowerError> {
+        let feed = Arc::new(cluster.feed(Purpose::Consent)?);
         let applied = |kind| Metric::ConsentApplied.counter(&[kind]);
         let counts = Counts {
             state: applied("state"),
@@ -74,7 +62,7 @@ impl Reader {
         };
         Ok(Self {
             shared,
-            consumer: Arc::new(consumer),
+            feed,
             obeyed: (0, 0),
             count: 0,
             following: BTreeMap::new(),
@@ -101,15 +89,15 @@ impl Reader {
 
     /// Reads what is there, or waits a moment.
     fn read(&mut self) {
-        let consumer = Arc::clone(&self.consumer);
-        let polled = consumer.poll(POLL);
+        let feed = Arc::clone(&self.feed);
+        let polled = feed.poll(POLL);
         // Told before anything of the new topic can be polled.
-        if consumer.context().changes() != self.changes {
+        if feed.changes() != self.changes {
             return self.let_go();
         }
         match polled {
             None => self.tell(),
-            Some(Ok(message)) => {
+            Some(Ok(Polled::Message(message))) => {
                 let (partition, next) = (message.partition(), message.offset() + 1);
                 if self.pass(partition, next) {
                     apply(&self.shared, &self.counts, self.count, &message);
@@ -119,9 +107,9 @@ impl Reader {
                     self.tell();
                 }
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
+            Some(Ok(Polled::End(partition, end))) => {
                 // Control records and what compaction took are not polled: the end tells that they are passed.
-                if let Some(end) = consumer.context().end() {
+                if let Some(end) = end {
                     self.pass(partition, end);
                 }
                 self.tell();
@@ -144,15 +132,15 @@ impl Reader {
         let told = self.following.iter().map(|(partition, (number, next))| (*partition, *number, *next));
         self.shared.state().pass(told);
         self.untold = 0;
-        self.shared.changed.notify_all();
+        self.shared.changed.ring();
     }
 
-    fn obey(&mut self, plan: &Plan) -> Result<(), KafkaError> {
+    fn obey(&mut self, plan: &Plan) -> Result<(), Failure> {
         let anew = plan.resets != self.obeyed.1;
         if anew {
             self.obeyed.1 = plan.resets;
-            self.consumer.unassign()?;
-            self.changes = self.consumer.context().changes();
+            self.feed.clear()?;
+            self.changes = self.feed.changes();
             self.count = plan.count;
             self.shared.caches.discard(plan.count);
             self.shared.kept().clear();
@@ -176,17 +164,14 @@ impl Reader {
     }
 
     /// Follows these no longer, and forgets what they said.
-    fn leave(&mut self, partitions: &[usize]) -> Result<(), KafkaError> {
+    fn leave(&mut self, partitions: &[usize]) -> Result<(), Failure> {
         if partitions.is_empty() {
             return Ok(());
         }
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            self.following.remove(partition);
-            list.add_partition(&self.shared.settings.topic, number(*partition));
-        }
-        self.consumer.incremental_unassign(&list)?;
-        for partition in partitions.iter().map(|partition| number(*partition)) {
+        self.following.retain(|partition, _| !partitions.contains(partition));
+        let numbers: Vec<i32> = partitions.iter().map(|partition| number(*partition)).collect();
+        self.feed.remove(&self.shared.settings.topic, &numbers)?;
+        for partition in numbers {
             self.shared.caches.unload(partition);
             self.shared.kept().leave(partition);
         }
@@ -195,24 +180,23 @@ impl Reader {
     }
 
     /// Follows these from where each begins; `anew`: and nothing else.
-    fn begin(&mut self, follows: &[(usize, Follow)], anew: bool) -> Result<(), KafkaError> {
+    fn begin(&mut self, follows: &[(usize, Follow)], anew: bool) -> Result<(), Failure> {
         for (partition, _) in follows {
             self.shared.caches.load(number(*partition));
         }
         let restored = self.restore(follows, anew);
-        let mut list = TopicPartitionList::new();
+        let (topic, mut from) = (&self.shared.settings.topic, Vec::new());
         for (partition, follow) in follows {
             let kept = restored.get(partition).copied();
-            let from = kept.map_or(follow.from, Offset::Offset);
-            list.add_partition_offset(&self.shared.settings.topic, number(*partition), from)?;
+            from.push((number(*partition), kept.map_or(follow.from, Begin::At)));
             self.following.insert(*partition, (follow.number, kept.unwrap_or(0)));
         }
         if anew {
-            self.consumer.assign(&list)
+            self.feed.assign(topic, &from)
         } else if follows.is_empty() {
             Ok(())
         } else {
-            self.consumer.incremental_assign(&list)
+            self.feed.add(topic, &from)
         }
     }
 
@@ -224,7 +208,7 @@ impl Reader {
         if settings.snapshot.is_none() || self.obeyed.1 != 1 || (!sharded && !anew) || follows.is_empty() {
             return restored;
         }
-        let ends = match topics::ends(&self.consumer, &settings.topic, self.count, ASK_WITHIN) {
+        let ends = match self.feed.ends(&settings.topic, self.count) {
             Ok(ends) if self.shared.state().topic().is_some() => ends,
             Ok(_) => {
                 tracing::warn!("the brokers do not tell the consent topic's id: no snapshot can be used");
@@ -251,8 +235,8 @@ impl Reader {
 
     /// An error of the consumer. The brokers' absence shows in readings that do not come; anything else may
     /// mean that messages are being skipped, and the topic is read anew.
-    fn fail(&mut self, error: &KafkaError) {
-        if client::is_absence_by_hand(error) {
+    fn fail(&mut self, error: &Failure) {
+        if error.trouble == Trouble::Passing {
             tracing::debug!(%error, "consent reader");
         } else {
             self.break_off(&error.to_string());
@@ -265,11 +249,11 @@ impl Reader {
             return;
         }
         self.broken = true;
-        if let Err(error) = self.consumer.unassign() {
+        if let Err(error) = self.feed.clear() {
             tracing::debug!(%error, "unassign");
         }
         self.shared.state().made_anew();
-        self.shared.changed.notify_all();
+        self.shared.changed.ring();
     }
 
     fn break_off(&mut self, why: &str) {
@@ -278,21 +262,12 @@ impl Reader {
         }
         tracing::error!(why, topic = self.shared.settings.topic, "the consent topic cannot be read");
         self.broken = true;
-        if let Err(error) = self.consumer.unassign() {
+        if let Err(error) = self.feed.clear() {
             tracing::debug!(%error, "unassign");
         }
         self.shared.state().broken(why.to_owned());
-        self.shared.changed.notify_all();
+        self.shared.changed.ring();
     }
-}
-
-/// Whether a message says that what stands under its key was put right.
-fn settles(message: &BorrowedMessage<'_>) -> bool {
-    let named = |headers: &BorrowedHeaders| headers.iter().any(|header| header.key == SETTLED);
-    // The client panics at a header's name that is not UTF-8.
-    message
-        .headers()
-        .is_some_and(|headers| catch_unwind(AssertUnwindSafe(|| named(headers))).unwrap_or(false))
 }
 
 /// A partition's number as the client has it.
@@ -301,9 +276,9 @@ fn number(partition: usize) -> i32 {
 }
 
 /// Applies one message of a topic with so many partitions. Total: whatever it holds.
-fn apply(shared: &Shared, counts: &Counts, count: usize, message: &BorrowedMessage<'_>) {
+fn apply(shared: &Shared, counts: &Counts, count: usize, message: &impl Message) {
     let (partition, offset) = (message.partition(), message.offset());
-    let (raw_key, body) = (message.key().unwrap_or_default(), message.payload());
+    let (raw_key, body) = (message.key().unwrap_or_default(), message.value());
     let sharded = shared.settings.share.is_part().then_some(count);
     let key = match Key::read(raw_key, partition, sharded) {
         Key::Good(kind, value) => (kind, value),
@@ -312,7 +287,12 @@ fn apply(shared: &Shared, counts: &Counts, count: usize, message: &BorrowedMessa
             return;
         }
         Key::Misplaced => {
-            shared.kept().misplaced.see(partition, offset, raw_key, body.is_none() && settles(message));
+            shared.kept().misplaced.see(
+                partition,
+                offset,
+                raw_key,
+                body.is_none() && message.has_header(SETTLED),
+            );
             return;
         }
     };

@@ -20,6 +20,7 @@ use super::plan::Point;
 use super::settings::{ConsentFormat, SnapshotSettings};
 use crate::cache::Cache;
 use crate::cache::snapshot::{Head, Snapshot, write};
+use crate::source::pace;
 use crate::telemetry::Metric;
 use crate::time::{Clock, Instant, Timestamp};
 
@@ -142,7 +143,7 @@ impl Keeper {
         while !self.shared.is_stopping() {
             let began = Instant::now();
             while began.elapsed() < self.settings.every && !self.shared.is_stopping() {
-                std::thread::sleep(LOOK_EVERY);
+                pace::sleep(LOOK_EVERY);
             }
             self.keep();
         }

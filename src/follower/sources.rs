@@ -5,34 +5,29 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-
 use super::state::Stop;
 use super::watch::stop;
-use crate::kafka::client;
 use crate::kafka::inspect::uneven;
-use crate::kafka::settings::ClusterSettings;
-use crate::kafka::topics::{self, TopicError};
+use crate::source::{Cluster, Failure, Purpose, Survey, TopicError};
 use crate::time::Instant;
 
 /// So long the answer stands, while it is as it should be.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// The topics of the events.
-pub struct Sources {
+pub struct Sources<C: Cluster> {
     /// Of its own: what the watch's client says of topics is all about the consent topic.
-    client: BaseConsumer,
+    survey: C::Survey,
     topics: Vec<String>,
     /// How many partitions they were found to have, and when.
     found: Option<(usize, Instant)>,
 }
 
-impl Sources {
+impl<C: Cluster> Sources<C> {
     /// These, which have not been looked at.
-    pub fn new(cluster: &ClusterSettings, topics: &[String]) -> Result<Self, KafkaError> {
-        let client = client::config(cluster, &[]).create()?;
-        Ok(Self { client, topics: topics.to_vec(), found: None })
+    pub fn new(cluster: &C, topics: &[String]) -> Result<Self, Failure> {
+        let survey = cluster.survey(Purpose::Events)?;
+        Ok(Self { survey, topics: topics.to_vec(), found: None })
     }
 
     /// Whether each has as many partitions as the consent topic, which has so many. One that is not there has no
@@ -43,7 +38,7 @@ impl Sources {
         }
         let mut counts = Vec::new();
         for topic in &self.topics {
-            match topics::partitions(self.client.client(), topic, within) {
+            match self.survey.partitions(topic, within) {
                 Ok(partitions) => counts.push((topic.as_str(), partitions)),
                 Err(TopicError::Missing(_)) => {}
                 Err(error) => return Err(stop(error)),

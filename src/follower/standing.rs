@@ -79,7 +79,7 @@ fn unreadable(shared: &Shared) -> Option<String> {
     let keys = &shared.kept().unreadable;
     let (partition, offset) = keys.first()?;
     let (count, FollowerSettings { topic, .. }) = (keys.len(), &shared.settings);
-    let brokers = shared.cluster.brokers.join(",");
+    let brokers = &shared.brokers;
     Some(format!(
         "{count} key(s) of `{topic}` name nobody, the first at partition {partition} offset {offset}: nobody \
          knows whom it protects. Write a tombstone with the same key: key=$(kcat -C -b {brokers} -t {topic} \
@@ -92,7 +92,7 @@ fn misplaced(shared: &Shared) -> Option<String> {
     let keys = &shared.kept().misplaced;
     let (partition, offset) = keys.first()?;
     let (count, FollowerSettings { topic, .. }) = (keys.len(), &shared.settings);
-    let brokers = shared.cluster.brokers.join(",");
+    let brokers = &shared.brokers;
     Some(format!(
         "{count} key(s) of `{topic}` are not on the partition that murmur2 of `type:value` gives, the first at \
          partition {partition} offset {offset}: with `consent.cache: sharded` nobody looks for them there. Write \

@@ -12,10 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::topic_partition_list::Offset;
-
 use super::plan::{Follow, Mark, Plan, Point};
 use super::share::{Holder, Share};
+use crate::source::Begin;
 use crate::time::Instant;
 
 /// What stops every decision until it is over.
@@ -225,7 +224,7 @@ impl State {
         for partition in wanted {
             self.followed.entry(partition).or_insert_with(|| {
                 self.follows += 1;
-                let follow = Follow { number: self.follows, from: Offset::Beginning };
+                let follow = Follow { number: self.follows, from: Begin::First };
                 Progress { follow, since: Instant::now(), age: Duration::ZERO, passed: None, fresh_at: None }
             });
         }

@@ -1,22 +1,16 @@
 //! The watch: readings of the high watermarks, what the topic is, and what is in the way.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Gauge;
-use rdkafka::TopicPartitionList;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::Offset;
 
 use super::settings::{Freshness, ShareSettings};
 use super::sources::Sources;
 use super::state::{Reading, State, Stop};
 use super::{FollowerError, Shared};
-use crate::kafka::client::{self, Asking};
 use crate::kafka::inspect::{MIN_DELETE_RETENTION_MS, consent_faults};
-use crate::kafka::topics::{self, TopicError, Topics};
+use crate::source::{Cluster, Purpose, Survey, TopicError, Topics, pace};
 use crate::telemetry::{Cause, Metric};
 use crate::time::Instant;
 
@@ -34,14 +28,13 @@ const SIZE_EVERY: Duration = Duration::from_secs(5);
 const SUITABLE_FOR: Duration = Duration::from_secs(300);
 
 /// Watches the consent topic.
-pub struct Watch {
+pub struct Watch<C: Cluster> {
     shared: Arc<Shared>,
-    /// Sees what is acknowledged, committed or not. One partition is assigned to it, and paused: so it knows
-    /// the topic's id.
-    client: BaseConsumer<Asking>,
-    is_assigned: bool,
+    cluster: C,
+    /// Sees what is acknowledged, committed or not, and which topic that is.
+    survey: C::Survey,
     /// The topics that must have as many partitions.
-    sources: Option<Sources>,
+    sources: Option<Sources<C>>,
     gauges: Gauges,
     /// When the cache's memory was last summed.
     sized_at: Option<Instant>,
@@ -62,18 +55,10 @@ struct Gauges {
     lag: Vec<Gauge>,
 }
 
-impl Watch {
+impl<C: Cluster> Watch<C> {
     /// A watch that has not looked yet.
-    pub fn new(shared: Arc<Shared>) -> Result<Self, FollowerError> {
-        let ours = [
-            // Never joined, never committed to: librdkafka wants a name to assign partitions by hand.
-            ("group.id", "consentry-consent-watch"),
-            ("enable.auto.commit", "false"),
-            ("isolation.level", "read_uncommitted"),
-            ("debug", "topic"),
-        ];
-        let mut config = client::config(&shared.cluster, &ours);
-        let client = config.set_log_level(RDKafkaLogLevel::Debug).create_with_context(Asking::default())?;
+    pub fn new(shared: Arc<Shared>, cluster: C) -> Result<Self, FollowerError> {
+        let survey = cluster.survey(Purpose::Consent)?;
         let gauge = |metric: Metric| metric.gauge(&[]);
         let gauges = Gauges {
             subjects: gauge(Metric::ConsentSubjects),
@@ -90,9 +75,9 @@ impl Watch {
         shared.health.block(Cause::ConsentLoading, "the consent topic has not been read yet".to_owned());
         let sources = match &shared.settings.share {
             ShareSettings::Whole => None,
-            ShareSettings::OfEvents(topics) => Some(Sources::new(&shared.cluster, topics)?),
+            ShareSettings::OfEvents(topics) => Some(Sources::new(&cluster, topics)?),
         };
-        Ok(Self { sized_at: None, suitable_at: None, shared, client, is_assigned: false, sources, gauges })
+        Ok(Self { sized_at: None, suitable_at: None, shared, cluster, survey, sources, gauges })
     }
 
     /// Looks until the follower stops.
@@ -109,7 +94,7 @@ impl Watch {
                     Some(pause)
                 }
             };
-            self.shared.changed.notify_all();
+            self.shared.changed.ring();
             self.report();
             if let Some(pause) = pause {
                 self.rest(pause);
@@ -129,30 +114,29 @@ impl Watch {
             let Some(left) = interval.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
                 break;
             };
-            let waited = self.shared.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = self.shared.changed.wait(&self.shared.state, state, left);
         }
     }
 
     fn rest(&self, pause: Duration) {
         let began = Instant::now();
         while began.elapsed() < pause && !self.shared.is_stopping() {
-            std::thread::sleep(Duration::from_millis(20));
+            pace::sleep(Duration::from_millis(20));
         }
     }
 
     /// One reading: fresh metadata first, so that new partitions are loaded; then every end.
     fn look(&mut self, number: u64, began: Instant) -> Result<(), Stop> {
         let topic = self.shared.settings.topic.clone();
-        let count = topics::partitions(self.client.client(), &topic, ASK_WITHIN).map_err(stop)?;
+        let count = self.survey.partitions(&topic, ASK_WITHIN).map_err(stop)?;
         if let Some(sources) = &mut self.sources {
             sources.check(&topic, count, ASK_WITHIN)?;
         }
-        self.hold_on(&topic).map_err(|error| stop(error.into()))?;
-        let topic_id = self.client.context().topic_id();
+        self.survey.hold_on(&topic, ASK_WITHIN).map_err(|error| stop(error.into()))?;
+        let topic_id = self.survey.topic_id();
         self.check_topic(&topic)?;
         let mark = self.shared.state().mark();
-        let ends = topics::ends(&self.client, &topic, count, ASK_WITHIN).map_err(stop)?;
+        let ends = self.survey.ends(&topic, count, ASK_WITHIN).map_err(stop)?;
         let (went_back, known) = {
             let state = self.shared.state();
             (state.went_back(&mark, &ends, topic_id.as_deref()), state.partitions())
@@ -185,33 +169,13 @@ impl Watch {
         Ok(())
     }
 
-    /// Keeps the topic in the client's mind, and hears what the client has to say since the last look.
-    fn hold_on(&mut self, topic: &str) -> Result<(), KafkaError> {
-        if !self.is_assigned {
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(topic, 0, Offset::End)?;
-            self.client.assign(&list)?;
-            self.client.pause(&list)?;
-            self.is_assigned = true;
-        }
-        // What is heard is consumed without being returned: it is over when a poll heard nothing. The client
-        // says something of every partition at every look.
-        let began = Instant::now();
-        let mut heard = None;
-        while heard != Some(self.client.context().heard()) && began.elapsed() < ASK_WITHIN {
-            heard = Some(self.client.context().heard());
-            drop(self.client.poll(Duration::ZERO));
-        }
-        Ok(())
-    }
-
     /// Whether the topic keeps every subject's last word, and tombstones long enough.
     fn check_topic(&mut self, topic: &str) -> Result<(), Stop> {
         let is_recent = self.suitable_at.is_some_and(|at| at.elapsed() < SUITABLE_FOR);
         if is_recent || !self.shared.checks_topic {
             return Ok(());
         }
-        let config = Topics::connect(&self.shared.cluster).and_then(|topics| topics.config(topic));
+        let config = self.cluster.topics().and_then(|topics| topics.config(topic));
         let config = config.map_err(stop)?;
         let value = |name: &str| config.get(name).map(String::as_str);
         let faults = consent_faults(topic, value("cleanup.policy"), value("delete.retention.ms"));
@@ -276,8 +240,6 @@ fn lags(state: &State) -> Vec<i64> {
 pub(super) fn stop(error: TopicError) -> Stop {
     match error {
         TopicError::Missing(_) => Stop::Missing,
-        TopicError::Kafka(_) | TopicError::Refused(..) | TopicError::Runtime(_) => {
-            Stop::Unreachable(error.to_string())
-        }
+        TopicError::Failed(_) | TopicError::Refused(..) => Stop::Unreachable(error.to_string()),
     }
 }

@@ -9,6 +9,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::settings::ClusterSettings;
+use crate::source::Failure;
 
 /// A configuration for any client of the cluster: the brokers, then the user's properties, then ours.
 pub fn config(cluster: &ClusterSettings, ours: &[(&str, &str)]) -> ClientConfig {
@@ -41,6 +42,13 @@ pub fn by_hand(cluster: &ClusterSettings, name: &str) -> ClientConfig {
             ("client.rack", ""),
         ],
     )
+}
+
+/// Of an error of a call nothing is known: what a poll says is sorted by whoever polls.
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        Self::unknown(error)
+    }
 }
 
 /// Whether this is what the brokers' absence looks like: it is over by itself, and nothing is skipped by waiting.

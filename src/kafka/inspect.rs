@@ -9,7 +9,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::client;
 use super::settings::ClusterSettings;
-use super::topics::{self, TopicError, Topics};
+use super::topics::{self, Topics};
+use crate::source::{TopicError, Topics as _};
 
 /// The least time tombstones must be kept, in milliseconds: an hour.
 pub const MIN_DELETE_RETENTION_MS: u64 = 3_600_000;
@@ -112,7 +113,7 @@ fn look(
                 report.add(format!("topic `{}` cannot be described: {why}", one.topic), help);
                 None
             }
-            Err(error @ (TopicError::Kafka(_) | TopicError::Runtime(_))) => return Err(error),
+            Err(error @ TopicError::Failed(_)) => return Err(error),
         };
         report.topics.push(Seen { wanted: one.clone(), partitions });
         match (&one.role, partitions) {

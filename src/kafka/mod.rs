@@ -2,11 +2,14 @@
 
 pub mod acl;
 pub mod client;
+mod cluster;
+pub mod feed;
 pub mod inspect;
 pub mod member;
+mod message;
+mod offsets;
 pub mod partition;
 pub mod properties;
-pub mod replay;
 pub mod reports;
 pub mod settings;
 pub mod topics;

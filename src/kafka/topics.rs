@@ -12,29 +12,22 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
-use thiserror::Error;
 
 use super::client;
 use super::settings::ClusterSettings;
+use crate::source::{self, Failure, TopicError};
 
 /// How long a broker may take to answer.
 pub const ASK_WITHIN: Duration = Duration::from_secs(10);
 
-/// Why a topic cannot be asked about.
-#[derive(Debug, Error)]
-pub enum TopicError {
-    /// There is no such topic.
-    #[error("topic `{0}` does not exist")]
-    Missing(String),
-    /// The brokers do not answer, or not as they should.
-    #[error("{0}")]
-    Kafka(#[from] KafkaError),
-    /// The brokers refuse.
-    #[error("topic `{0}`: {1}")]
-    Refused(String, RDKafkaErrorCode),
-    /// No runtime for the request.
-    #[error("cannot start a runtime: {0}")]
-    Runtime(#[from] std::io::Error),
+impl From<KafkaError> for TopicError {
+    fn from(error: KafkaError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn refused(topic: &str, code: RDKafkaErrorCode) -> TopicError {
+    TopicError::Refused(topic.to_owned(), code.to_string())
 }
 
 /// How many partitions a topic has.
@@ -51,7 +44,7 @@ pub fn partitions<C: ClientContext>(
         None if found.partitions().is_empty() => Err(missing()),
         None => Ok(found.partitions().len()),
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Err(missing()),
-        Some(error) => Err(TopicError::Refused(topic.to_owned(), error.into())),
+        Some(error) => Err(refused(topic, error.into())),
     }
 }
 
@@ -79,7 +72,7 @@ pub fn ends<C: ConsumerContext>(
     if ends.iter().all(|end| *end >= 0) {
         return Ok(ends);
     }
-    Err(TopicError::Refused(topic.to_owned(), RDKafkaErrorCode::LeaderNotAvailable))
+    Err(refused(topic, RDKafkaErrorCode::LeaderNotAvailable))
 }
 
 /// Administration over one client.
@@ -92,17 +85,19 @@ impl Topics {
     /// A client for the cluster.
     pub fn connect(cluster: &ClusterSettings) -> Result<Self, TopicError> {
         let admin = client::config(cluster, &[]).create()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Failure::unknown(format!("cannot start a runtime: {error}")))?;
         Ok(Self { admin, runtime })
     }
+}
 
-    /// The client, for questions about partitions.
-    pub fn client(&self) -> &Client<DefaultClientContext> {
-        self.admin.inner()
+impl source::Topics for Topics {
+    fn partitions(&self, topic: &str) -> Result<usize, TopicError> {
+        partitions(self.admin.inner(), topic, ASK_WITHIN)
     }
 
-    /// A topic's configuration, every value in force.
-    pub fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, TopicError> {
+    fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, TopicError> {
         let options = AdminOptions::new().request_timeout(Some(ASK_WITHIN));
         let asked = [ResourceSpecifier::Topic(topic)];
         let answers = self.runtime.block_on(self.admin.describe_configs(&asked, &options))?;
@@ -110,7 +105,7 @@ impl Topics {
         for answer in answers {
             let resource = answer.map_err(|code| match code {
                 RDKafkaErrorCode::UnknownTopicOrPartition => TopicError::Missing(topic.to_owned()),
-                code => TopicError::Refused(topic.to_owned(), code),
+                code => refused(topic, code),
             })?;
             let entries = resource.entries.into_iter();
             config.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
@@ -118,19 +113,7 @@ impl Topics {
         Ok(config)
     }
 
-    /// Makes a topic with so many partitions and the cluster's own replication. One that is there already
-    /// is fine.
-    pub fn create(&self, topic: &str, partitions: usize) -> Result<(), TopicError> {
-        self.create_with(topic, partitions, &[])
-    }
-
-    /// The same, with settings of its own.
-    pub fn create_with(
-        &self,
-        topic: &str,
-        partitions: usize,
-        settings: &[(&str, &str)],
-    ) -> Result<(), TopicError> {
+    fn create(&self, topic: &str, partitions: usize, settings: &[(&str, &str)]) -> Result<(), TopicError> {
         let count = i32::try_from(partitions).unwrap_or(i32::MAX);
         let new = NewTopic::new(topic, count, TopicReplication::Fixed(-1));
         let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
@@ -138,20 +121,19 @@ impl Topics {
         for made in self.runtime.block_on(self.admin.create_topics([&new], &options))? {
             match made {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => return Err(TopicError::Refused(name, code)),
+                Err((name, code)) => return Err(refused(&name, code)),
             }
         }
         Ok(())
     }
 
-    /// Gives a topic so many partitions. One that has as many, or more, is fine.
-    pub fn widen(&self, topic: &str, partitions: usize) -> Result<(), TopicError> {
+    fn widen(&self, topic: &str, partitions: usize) -> Result<(), TopicError> {
         let new = NewPartitions::new(topic, partitions);
         let options = AdminOptions::new().operation_timeout(Some(ASK_WITHIN));
         for made in self.runtime.block_on(self.admin.create_partitions([&new], &options))? {
             match made {
                 Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
-                Err((name, code)) => return Err(TopicError::Refused(name, code)),
+                Err((name, code)) => return Err(refused(&name, code)),
             }
         }
         Ok(())

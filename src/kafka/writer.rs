@@ -6,24 +6,25 @@
 
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
-use thiserror::Error;
 
 use super::client;
-use super::member::Member;
+use super::member::Membership;
+use super::offsets::list;
 use super::reports::{Reported, Reports};
 use super::settings::ClusterSettings;
+use crate::source::{self, Fault, HeaderList, Offsets, Write, WriteError, Writer as _, WriterSettings};
 use crate::time::Instant;
 
 /// How long one call about a transaction may take.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// How long writes may take to be acknowledged.
 const SETTLE_WITHIN: Duration = Duration::from_secs(12);
+const UNSETTLED: WriteError = WriteError::Unsettled(SETTLE_WITHIN.as_secs());
 /// How long is slept between two looks at what waits for acknowledgement. The client's own wait of a
 /// millisecond spins: it counts what is left of it in whole milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -33,58 +34,20 @@ const HURRY_FOR: Duration = Duration::from_micros(100);
 /// And in how many goes.
 const HURRIES: u32 = 3;
 
-/// What is to be done about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The group is between two generations: everything is written, only the offsets are to be committed
-    /// again, once the group has said who owns them.
-    Again,
-    /// Abort the transaction, go back and do it again.
-    Abort,
-    /// Nothing is known for certain: make a new producer and ask what was committed.
-    Replace,
-    /// A newer process writes under this id: end.
-    Fenced,
-}
-
-/// Why records could not be written.
-#[derive(Debug, Error)]
-pub enum WriteError {
-    /// A call failed.
-    #[error("{error}")]
-    Kafka {
-        /// What librdkafka says.
-        error: KafkaError,
-        /// What is to be done.
-        fault: Fault,
-    },
-    /// Records were refused as too large: which of the transaction's records, by the number they were
-    /// sent with.
-    #[error("{} record(s) refused as too large", .0.len())]
-    TooLarge(Vec<usize>),
-    /// Records were refused.
-    #[error("a record was not taken: {0}")]
-    Refused(RDKafkaErrorCode),
-    /// No acknowledgement came in time.
-    #[error("no acknowledgement within {} s", SETTLE_WITHIN.as_secs())]
-    Unsettled,
-}
-
-impl WriteError {
-    /// What is to be done.
-    pub const fn fault(&self) -> Fault {
-        match self {
-            Self::Kafka { fault, .. } => *fault,
-            Self::TooLarge(_) | Self::Refused(_) => Fault::Abort,
-            Self::Unsettled => Fault::Replace,
-        }
-    }
-}
-
 impl From<KafkaError> for WriteError {
     fn from(error: KafkaError) -> Self {
         let fault = classify(&error);
-        Self::Kafka { error, fault }
+        Self::Failed { said: error.to_string(), fault }
+    }
+}
+
+impl HeaderList for OwnedHeaders {
+    fn with_capacity(count: usize) -> Self {
+        Self::new_with_capacity(count)
+    }
+
+    fn and(self, name: &str, value: Option<&[u8]>) -> Self {
+        self.insert(Header { key: name, value })
     }
 }
 
@@ -110,7 +73,18 @@ fn between_generations(error: KafkaError) -> WriteError {
                 | RDKafkaErrorCode::UnknownMemberId
         )
     );
-    WriteError::Kafka { error, fault: if again { Fault::Again } else { Fault::Replace } }
+    let fault = if again { Fault::Again } else { Fault::Replace };
+    WriteError::Failed { said: error.to_string(), fault }
+}
+
+/// A record that was refused, or offsets that were.
+fn refusal(code: RDKafkaErrorCode) -> WriteError {
+    match code {
+        RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic => {
+            WriteError::Nowhere(code.to_string())
+        }
+        _other => WriteError::Refused(code.to_string()),
+    }
 }
 
 /// Whether an error says that somebody newer writes under this id.
@@ -119,44 +93,6 @@ const fn is_fencing(code: RDKafkaErrorCode) -> bool {
         code,
         RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
     )
-}
-
-/// How a writer writes.
-#[derive(Clone, Debug)]
-pub struct WriterSettings {
-    /// `consentry/INSTANCE/PIPELINE/WORKER`; absent: without transactions.
-    pub transactional_id: Option<String>,
-    /// How long readers wait at a transaction whose writer was killed.
-    pub timeout: Duration,
-    /// Bytes that may wait for acknowledgement, keys and headers included.
-    pub buffer_bytes: usize,
-    /// The largest batch that every sink takes.
-    pub batch_bytes: usize,
-    /// How long a record waits for others of its batch, unless the cluster's own `linger.ms` says.
-    pub linger: Duration,
-    /// One record a batch, so that a refusal concerns one record.
-    pub cautious: bool,
-}
-
-/// A record to be written.
-#[derive(Debug)]
-pub struct Write<'a> {
-    /// The topic.
-    pub topic: &'a str,
-    /// The partition.
-    pub partition: i32,
-    /// The key; `None` is Kafka's null.
-    pub key: Option<&'a [u8]>,
-    /// The value; `None` is Kafka's null.
-    pub value: Option<&'a [u8]>,
-    /// Milliseconds since the epoch; `None`: now.
-    pub timestamp: Option<i64>,
-    /// The headers.
-    pub headers: OwnedHeaders,
-    /// Key, value and headers, in bytes.
-    pub size: usize,
-    /// The number it is reported by.
-    pub number: usize,
 }
 
 /// A producer and what it has sent since the last commit.
@@ -216,79 +152,20 @@ impl Writer {
         })
     }
 
-    /// Begins, unless begun.
-    pub fn begin(&mut self) -> Result<(), WriteError> {
-        if self.begun.is_none() {
-            if self.transactional {
-                self.producer.begin_transaction().map_err(|error| self.sort(error))?;
-            }
-            self.begun = Some(Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Hands a record over. Waits where the buffer is full.
-    pub fn send(&mut self, write: Write<'_>) -> Result<(), WriteError> {
-        self.begin()?;
-        self.handed_bytes += write.size;
-        if self.handed_bytes > self.buffer_bytes {
-            self.drain()?;
-            self.handed_bytes = write.size;
-        }
-        let mut full_since: Option<Instant> = None;
-        let mut record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(write.topic, write.number)
-                .partition(write.partition)
-                .headers(write.headers);
-        record.key = write.key;
-        record.payload = write.value;
-        record.timestamp = write.timestamp;
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => {
-                    self.sent += 1;
-                    return Ok(());
-                }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    if full_since.get_or_insert_with(Instant::now).elapsed() > SETTLE_WITHIN {
-                        return Err(WriteError::Unsettled);
-                    }
-                    self.wait_a_moment();
-                    record = back;
-                }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), back)) => {
-                    return Err(WriteError::TooLarge(vec![back.delivery_opaque]));
-                }
-                // After a refusal nothing more is taken: what was refused says more than this.
-                Err((error, _)) => {
-                    return Err(match self.settle() {
-                        Err(refusal @ WriteError::TooLarge(_)) => refusal,
-                        Ok(()) | Err(_) => self.sort(error),
-                    });
-                }
-            }
-        }
-    }
-
     /// Sorts an error. Once a producer is fenced every call only says that it is beyond repair: what it
     /// died of, the client knows.
     fn sort(&self, error: KafkaError) -> WriteError {
         let died = self.producer.client().fatal_error();
         let fenced = died.is_some_and(|(code, _)| is_fencing(code));
         let fault = if fenced { Fault::Fenced } else { classify(&error) };
-        WriteError::Kafka { error, fault }
+        WriteError::Failed { said: error.to_string(), fault }
     }
 
     fn refused(&self, code: RDKafkaErrorCode) -> WriteError {
         match self.sort(KafkaError::MessageProduction(code)) {
             error if error.fault() == Fault::Fenced => error,
-            _other => WriteError::Refused(code),
+            _other => refusal(code),
         }
-    }
-
-    /// Hears what the client has to say, without waiting.
-    pub fn serve(&self) {
-        self.producer.poll(Duration::ZERO);
     }
 
     fn wait_a_moment(&self) {
@@ -311,7 +188,7 @@ impl Writer {
         let (began, mut hurries) = (Instant::now(), HURRIES);
         while self.producer.in_flight_count() > 0 {
             if began.elapsed() > SETTLE_WITHIN {
-                return Err(WriteError::Unsettled);
+                return Err(UNSETTLED);
             }
             if hurries > 0 {
                 hurries -= 1;
@@ -331,39 +208,94 @@ impl Writer {
         match refused {
             _ if !too_large.is_empty() => Err(WriteError::TooLarge(too_large)),
             Some(code) => Err(self.refused(code)),
-            None if acknowledged != sent => Err(WriteError::Unsettled),
+            None if acknowledged != sent => Err(UNSETTLED),
             None => Ok(()),
         }
     }
+}
 
-    /// Commits everything sent, and the offsets of what it was made from.
-    pub fn commit(
-        &mut self,
-        consumer: &BaseConsumer<Member>,
-        offsets: &TopicPartitionList,
-    ) -> Result<(), WriteError> {
+impl source::Writer for Writer {
+    type Member = BaseConsumer<Membership>;
+    type Headers = OwnedHeaders;
+
+    fn begin(&mut self) -> Result<(), WriteError> {
+        if self.begun.is_none() {
+            if self.transactional {
+                self.producer.begin_transaction().map_err(|error| self.sort(error))?;
+            }
+            self.begun = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, write: Write<'_, OwnedHeaders>) -> Result<(), WriteError> {
+        self.begin()?;
+        self.handed_bytes += write.size;
+        if self.handed_bytes > self.buffer_bytes {
+            self.drain()?;
+            self.handed_bytes = write.size;
+        }
+        let mut full_since: Option<Instant> = None;
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(write.topic, write.number)
+                .partition(write.partition)
+                .headers(write.headers);
+        record.key = write.key;
+        record.payload = write.value;
+        record.timestamp = write.timestamp;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => {
+                    self.sent += 1;
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    if full_since.get_or_insert_with(Instant::now).elapsed() > SETTLE_WITHIN {
+                        return Err(UNSETTLED);
+                    }
+                    self.wait_a_moment();
+                    record = back;
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), back)) => {
+                    return Err(WriteError::TooLarge(vec![back.delivery_opaque]));
+                }
+                // After a refusal nothing more is taken: what was refused says more than this.
+                Err((error, _)) => {
+                    return Err(match self.settle() {
+                        Err(refusal @ WriteError::TooLarge(_)) => refusal,
+                        Ok(()) | Err(_) => self.sort(error),
+                    });
+                }
+            }
+        }
+    }
+
+    fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    fn commit(&mut self, consumer: &BaseConsumer<Membership>, offsets: &Offsets) -> Result<(), WriteError> {
         self.begin()?;
         self.settle()?;
+        let offsets = list(offsets)?;
         if self.transactional {
-            let group =
-                consumer.group_metadata().ok_or(WriteError::Refused(RDKafkaErrorCode::UnknownGroup))?;
+            let group = consumer.group_metadata().ok_or_else(|| refusal(RDKafkaErrorCode::UnknownGroup))?;
             // Asked after the metadata were taken: a member that was expelled has no name any more, and of the
             // nameless the coordinator takes whatever they commit.
             if consumer.assignment_lost() {
-                return Err(WriteError::Refused(RDKafkaErrorCode::UnknownMemberId));
+                return Err(refusal(RDKafkaErrorCode::UnknownMemberId));
             }
-            let sent = self.producer.send_offsets_to_transaction(offsets, &group, CALL_WITHIN);
+            let sent = self.producer.send_offsets_to_transaction(&offsets, &group, CALL_WITHIN);
             sent.map_err(|error| self.sort(error))?;
             self.producer.commit_transaction(CALL_WITHIN).map_err(|error| self.sort(error))?;
         } else {
-            consumer.commit(offsets, CommitMode::Sync).map_err(between_generations)?;
+            consumer.commit(&offsets, CommitMode::Sync).map_err(between_generations)?;
         }
         self.begun = None;
         Ok(())
     }
 
-    /// Aborts what was begun. Without transactions, what was sent stays sent.
-    pub fn abort(&mut self) -> Result<(), WriteError> {
+    fn abort(&mut self) -> Result<(), WriteError> {
         // Aborting while the first record is on its way can end the producer: wait for it.
         let settled = self.settle();
         if self.begun.is_some() && self.transactional {
@@ -371,20 +303,22 @@ impl Writer {
         }
         self.begun = None;
         match settled {
-            Err(WriteError::Unsettled) => Err(WriteError::Unsettled),
-            Ok(()) | Err(WriteError::TooLarge(_) | WriteError::Refused(_) | WriteError::Kafka { .. }) => {
-                Ok(())
-            }
+            Err(WriteError::Unsettled(within)) => Err(WriteError::Unsettled(within)),
+            Ok(())
+            | Err(
+                WriteError::TooLarge(_)
+                | WriteError::Nowhere(_)
+                | WriteError::Refused(_)
+                | WriteError::Failed { .. },
+            ) => Ok(()),
         }
     }
 
-    /// How long committing takes at least: records that were sent last linger.
-    pub const fn linger(&self) -> Duration {
+    fn linger(&self) -> Duration {
         self.linger
     }
 
-    /// How long the transaction is open.
-    pub fn age(&self) -> Option<Duration> {
+    fn age(&self) -> Option<Duration> {
         self.begun.map(Instant::elapsed)
     }
 }

@@ -1,26 +1,32 @@
 //! A batch: messages fetched together, and a record's view of one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use smallvec::SmallVec;
 
-use crate::record::{Header, Record};
-use crate::time::Timestamp;
+use crate::record::Record;
+use crate::source::{Cluster, Member, Message};
+
+/// A message of a cluster's members.
+pub type Polled<'c, C> = <<C as Cluster>::Member as Member>::Message<'c>;
 
 /// Messages fetched together, in order per partition.
-#[derive(Default)]
-pub struct Fetched<'c> {
+pub struct Fetched<M> {
     /// Each with whether it has headers: the client looks for them anew whenever it is asked.
-    messages: Vec<(BorrowedMessage<'c>, bool)>,
+    messages: Vec<(M, bool)>,
     bytes: usize,
 }
 
-impl<'c> Fetched<'c> {
+impl<M> Default for Fetched<M> {
+    fn default() -> Self {
+        Self { messages: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<M: Message> Fetched<M> {
     /// Adds a message.
-    pub fn push(&mut self, message: BorrowedMessage<'c>) {
-        let headers = header_bytes(&message);
-        self.bytes += message.payload_len() + message.key_len() + headers.unwrap_or(0);
+    pub fn push(&mut self, message: M) {
+        let headers = message.header_bytes();
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        self.bytes += length(message.value()) + length(message.key()) + headers.unwrap_or(0);
         self.messages.push((message, headers.is_some()));
     }
 
@@ -46,41 +52,28 @@ impl<'c> Fetched<'c> {
     }
 
     /// So many messages at a time, in order.
-    pub fn groups(&self, size: usize) -> impl Iterator<Item = &[(BorrowedMessage<'c>, bool)]> {
+    pub fn groups(&self, size: usize) -> impl Iterator<Item = &[(M, bool)]> {
         self.messages.chunks(size)
     }
 
     /// The messages, in order, each with whether it has headers.
-    pub fn messages(&self) -> impl Iterator<Item = &(BorrowedMessage<'c>, bool)> {
+    pub fn messages(&self) -> impl Iterator<Item = &(M, bool)> {
         self.messages.iter()
     }
 }
 
-/// The bytes of a message's headers, zero where they cannot be read; `None` where it has none.
-fn header_bytes(message: &BorrowedMessage<'_>) -> Option<usize> {
-    let length = |header: Header<'_>| header.0.len() + header.1.map_or(0, <[u8]>::len);
-    let sum = |headers: &BorrowedHeaders| headers.iter().map(|own| length((own.key, own.value))).sum();
-    message.headers().map(|headers| catch_unwind(AssertUnwindSafe(|| sum(headers))).unwrap_or(0))
-}
-
-/// A message as a record. The flag says whether its headers could be read: the client panics at a header
-/// name that is not UTF-8, and such a record must not take the worker with it.
-pub fn record<'m>((message, has_headers): &'m (BorrowedMessage<'_>, bool)) -> (Record<'m>, bool) {
-    let headers = has_headers.then(|| message.headers()).flatten().map(|headers| {
-        catch_unwind(AssertUnwindSafe(|| {
-            let all = headers.iter().map(|header| (header.key, header.value));
-            all.collect::<SmallVec<[Header<'m>; 8]>>()
-        }))
-    });
-    let readable = !matches!(headers, Some(Err(_)));
+/// A message as a record. The flag says whether its headers could be read.
+pub fn record<M: Message>((message, has_headers): &(M, bool)) -> (Record<'_>, bool) {
+    let headers = if *has_headers { message.headers() } else { Some(SmallVec::new()) };
+    let readable = headers.is_some();
     let record = Record {
         topic: message.topic(),
         partition: message.partition(),
         offset: message.offset(),
         key: message.key(),
-        value: message.payload(),
-        headers: headers.and_then(Result::ok).unwrap_or_default(),
-        timestamp: message.timestamp().to_millis().map(Timestamp),
+        value: message.value(),
+        headers: headers.unwrap_or_default(),
+        timestamp: message.timestamp(),
     };
     (record, readable)
 }

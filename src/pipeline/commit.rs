@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
-use rdkafka::error::RDKafkaErrorCode;
-
 use super::batch::Fetched;
 use super::{End, Worker};
-use crate::kafka::member::marked;
-use crate::kafka::writer::{Fault, WriteError};
+use crate::source::{Cluster, Fault, Member, Message, Place, WriteError, Writer, pace};
 use crate::telemetry::Cause;
 use crate::time::Instant;
-use rdkafka::message::Message;
 
-pub(super) const SEEK_WITHIN: Duration = Duration::from_secs(10);
 /// How long the group has to settle before offsets are committed again.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// So long nothing comes before the group's place is committed as it is.
@@ -34,7 +28,7 @@ pub(super) enum Done {
     WentBack,
 }
 
-impl Worker<'_> {
+impl<C: Cluster> Worker<'_, C> {
     /// Commits everything since the last commit: records, counts and offsets, or none of them. If it had to go
     /// back, whatever was fetched meanwhile will be fetched again.
     pub(super) fn commit(&mut self) -> Result<Done, End> {
@@ -46,9 +40,9 @@ impl Worker<'_> {
             return Err(mismatch.into());
         }
         let began = Instant::now();
-        let offsets = self.open.offsets()?;
+        let offsets = self.open.offsets();
         let call = self.line.call(self.number);
-        let committed = self.writer.commit(&self.consumer, &offsets);
+        let committed = self.writer.commit(&self.member, &offsets);
         drop(call);
         match committed {
             Ok(()) => {
@@ -58,7 +52,7 @@ impl Worker<'_> {
             }
             Err(error) if error.fault() == Fault::Again => {
                 tracing::debug!(pipeline = self.line.name(), worker = self.number, %error, "commits again");
-                std::thread::sleep(AGAIN_AFTER);
+                pace::sleep(AGAIN_AFTER);
                 Ok(Done::NotYet)
             }
             Err(error) => {
@@ -82,7 +76,7 @@ impl Worker<'_> {
 
     /// Commits while a fetched batch waits. What it holds is fetched still, unless everything was undone: then
     /// it will be fetched again, and must not be judged twice.
-    pub(super) fn commit_before(&mut self, fetched: &mut Fetched<'_>) -> Result<(), End> {
+    pub(super) fn commit_before(&mut self, fetched: &mut Fetched<impl Message>) -> Result<(), End> {
         match self.commit()? {
             Done::WentBack => fetched.clear(),
             Done::Committed | Done::NotYet => {
@@ -102,12 +96,12 @@ impl Worker<'_> {
             return Ok(());
         }
         self.kept = Instant::now();
-        let standing = self.open.standing()?;
-        if standing.count() == 0 {
+        let standing = self.open.standing();
+        if standing.places.is_empty() {
             return Ok(());
         }
         let call = self.line.call(self.number);
-        let kept = self.writer.commit(&self.consumer, &standing);
+        let kept = self.writer.commit(&self.member, &standing);
         drop(call);
         kept.or_else(|error| self.recover(error))
     }
@@ -134,7 +128,7 @@ impl Worker<'_> {
         let pause = AGAIN_AFTER * 2_u32.pow(self.failures.min(9));
         let began = Instant::now();
         while began.elapsed() < pause && !self.line.is_stopping() {
-            std::thread::sleep(AGAIN_AFTER);
+            pace::sleep(AGAIN_AFTER);
         }
     }
 
@@ -169,11 +163,11 @@ impl Worker<'_> {
     pub(super) fn learn_sizes(&mut self, error: &WriteError) -> Result<Option<Fault>, End> {
         let numbers = match error {
             WriteError::TooLarge(numbers) => numbers,
-            WriteError::Refused(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic) => {
+            WriteError::Nowhere(_) => {
                 self.line.learn_limits()?;
                 return Ok(None);
             }
-            WriteError::Refused(_) | WriteError::Unsettled | WriteError::Kafka { .. } => return Ok(None),
+            WriteError::Refused(_) | WriteError::Unsettled(_) | WriteError::Failed { .. } => return Ok(None),
         };
         if std::mem::replace(&mut self.cautious, true) {
             let refused = numbers.iter().filter_map(|number| self.open.origins.get(*number));
@@ -202,17 +196,11 @@ impl Worker<'_> {
 
     /// Reads again everything since the last commit.
     pub(super) fn go_back(&mut self) -> Result<(), End> {
-        let firsts = self.open.firsts()?;
-        let assigned = self.consumer.assignment()?;
-        let mut list = rdkafka::TopicPartitionList::new();
-        for element in firsts.elements() {
-            if assigned.find_partition(element.topic(), element.partition()).is_some() {
-                list.add_partition_offset(element.topic(), element.partition(), element.offset())?;
-            }
-        }
-        if list.count() > 0 {
-            let sought = self.consumer.seek_partitions(list, SEEK_WITHIN)?;
-            sought.elements().iter().try_for_each(|element| element.error())?;
+        let assigned = self.member.assignment()?;
+        let mut firsts = self.open.firsts();
+        firsts.retain(|(place, _)| assigned.contains(place));
+        if !firsts.is_empty() {
+            self.member.seek(&firsts)?;
         }
         self.tally.clear();
         self.open.undone();
@@ -232,7 +220,7 @@ impl Worker<'_> {
                 Err(error) if tries == TRIES || self.line.is_stopping() => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, "no new producer yet");
-                    std::thread::sleep(pause);
+                    pace::sleep(pause);
                     pause *= 2;
                     tries += 1;
                 }
@@ -242,20 +230,16 @@ impl Worker<'_> {
         if places.is_empty() {
             return self.go_back();
         }
-        let stands = marked(&self.consumer, &places)?;
+        let stands = self.member.committed(&places)?;
         if !self.open.is_what_stands(&stands) {
             return self.go_back();
         }
         // It was committed after all. What was fetched and not judged is read again.
-        let mut list = self.open.offsets()?;
-        for element in self.open.firsts()?.elements() {
-            if list.find_partition(element.topic(), element.partition()).is_none() {
-                list.add_partition_offset(element.topic(), element.partition(), element.offset())?;
-            }
-        }
+        let mut list = self.open.offsets().places;
+        let is_judged = |place: &Place| places.contains(place);
+        list.extend(self.open.firsts().into_iter().filter(|(place, _)| !is_judged(place)));
         self.open.settled();
         self.count()?;
-        let sought = self.consumer.seek_partitions(list, SEEK_WITHIN)?;
-        Ok(sought.elements().iter().try_for_each(|element| element.error())?)
+        Ok(self.member.seek(&list)?)
     }
 }

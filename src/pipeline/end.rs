@@ -1,10 +1,9 @@
 //! Why a worker ends.
 
-use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use super::line::LineError;
-use crate::kafka::writer::WriteError;
+use crate::source::{Failure, WriteError};
 use crate::telemetry::Mismatch;
 
 /// Why a worker ended before it was told to.
@@ -18,7 +17,7 @@ pub enum End {
     Unbalanced(#[from] Mismatch),
     /// Something failed that a new start may mend.
     #[error("{0}")]
-    Kafka(#[from] KafkaError),
+    Client(#[from] Failure),
     /// Writing failed in a way that a new start may mend.
     #[error("{0}")]
     Write(#[from] WriteError),
@@ -35,7 +34,7 @@ impl End {
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::Fenced | Self::Unbalanced(_) => false,
-            Self::Kafka(_) | Self::Write(_) | Self::Line(_) | Self::Panicked => true,
+            Self::Client(_) | Self::Write(_) | Self::Line(_) | Self::Panicked => true,
         }
     }
 }

@@ -2,62 +2,54 @@
 
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::topic_partition_list::Offset;
-
-use super::batch::Fetched;
+use super::batch::{Fetched, Polled};
 use super::{End, PATIENCE, Worker};
-use crate::kafka::member::{Event, Gap, Member, Place, bounds};
+use crate::source::{Cluster, Event, Failure, Gap, Member, Message, Place, Trouble, Writer, pace};
 use crate::telemetry::Cause;
 
 /// How long a worker that waits for the barrier listens to the client: what it only has to say is not returned,
 /// and with no time at all one such event would be taken at every look.
 const LISTEN_FOR: Duration = Duration::from_millis(2);
-/// How long the brokers may take to say that they are back.
-const ASK_WITHIN: Duration = Duration::from_secs(2);
 
-impl Worker<'_> {
+impl<C: Cluster> Worker<'_, C> {
     /// Fetches what is there, up to the limits of a batch; waits a moment for the first record.
     pub(super) fn fetch<'c>(
         &mut self,
-        consumer: &'c BaseConsumer<Member>,
-        fetched: &mut Fetched<'c>,
+        member: &'c C::Member,
+        fetched: &mut Fetched<Polled<'c, C>>,
     ) -> Result<(), End> {
-        self.load(consumer)?;
+        self.load()?;
         if self.is_holding_too_much() {
-            std::thread::sleep(LISTEN_FOR);
-            return self.keep_membership(consumer, fetched).map(drop);
+            pace::sleep(LISTEN_FOR);
+            return self.keep_membership(member, fetched).map(drop);
         }
-        self.read_on(consumer)?;
+        self.read_on()?;
         let limits = self.line.limits();
         let mut patience = self.until_commit().map_or(PATIENCE, |left| left.min(PATIENCE));
         if self.is_loading_any() {
             patience = patience.min(LISTEN_FOR);
         }
         while fetched.len() < limits.batch_records && fetched.bytes() < limits.batch_bytes {
-            let polled = consumer.poll(patience);
+            let polled = member.poll(patience);
             patience = Duration::ZERO;
             let nothing = polled.is_none();
             match polled {
                 Some(Ok(message)) => self.take(message, fetched)?,
-                Some(Err(error)) => self.polled(consumer, error)?,
+                Some(Err(error)) => self.polled(&error)?,
                 None => {}
             }
-            self.follow_group(consumer, fetched)?;
+            self.follow_group(fetched)?;
             if nothing {
                 break;
             }
         }
         self.writer.serve();
-        self.look_for_brokers(consumer, !fetched.is_empty());
+        self.look_for_brokers(!fetched.is_empty());
         Ok(())
     }
 
     /// Takes a record into a batch. Where it comes again, everything is read again from the last commit.
-    fn take<'c>(&mut self, message: BorrowedMessage<'c>, fetched: &mut Fetched<'c>) -> Result<(), End> {
+    fn take<M: Message>(&mut self, message: M, fetched: &mut Fetched<M>) -> Result<(), End> {
         if self.open.fetched(message.topic(), message.partition(), message.offset()) {
             fetched.push(message);
             return Ok(());
@@ -79,45 +71,38 @@ impl Worker<'_> {
     /// True if records came all the same, which need a reading of their own.
     pub(super) fn keep_membership<'c>(
         &mut self,
-        consumer: &'c BaseConsumer<Member>,
-        fetched: &mut Fetched<'c>,
+        member: &'c C::Member,
+        fetched: &mut Fetched<Polled<'c, C>>,
     ) -> Result<bool, End> {
-        consumer.pause(&consumer.assignment()?)?;
+        member.pause(&member.assignment()?)?;
         self.is_paused = true;
         let before = fetched.len();
-        match consumer.poll(LISTEN_FOR) {
+        match member.poll(LISTEN_FOR) {
             Some(Ok(message)) => self.take(message, fetched)?,
-            Some(Err(error)) => self.polled(consumer, error)?,
+            Some(Err(error)) => self.polled(&error)?,
             None => {}
         }
         let more = fetched.len() > before;
-        self.follow_group(consumer, fetched)?;
+        self.follow_group(fetched)?;
         Ok(more)
     }
 
     /// Takes new records again, but those behind a gap.
-    pub(super) fn read_on(&mut self, consumer: &BaseConsumer<Member>) -> Result<(), End> {
+    pub(super) fn read_on(&mut self) -> Result<(), End> {
         if self.is_holding_too_much() || !std::mem::take(&mut self.is_paused) {
             return Ok(());
         }
-        let ours = consumer.assignment()?.to_topic_map().into_keys();
-        let mut going = TopicPartitionList::new();
-        for (topic, partition) in ours.filter(|place| !self.gaps.contains(place) && !self.is_loading(place)) {
-            going.add_partition(&topic, partition);
-        }
-        Ok(consumer.resume(&going)?)
+        let ours = self.member.assignment()?;
+        let going = |place: &&Place| !self.gaps.contains(*place) && !self.is_loading(place);
+        Ok(self.member.resume(ours.iter().filter(going))?)
     }
 
     /// What happened to the assignment. If anything begun or fetched is of a partition that has gone to
     /// somebody else, all of it is undone.
-    fn follow_group(
-        &mut self,
-        consumer: &BaseConsumer<Member>,
-        fetched: &mut Fetched<'_>,
-    ) -> Result<(), End> {
-        let events = consumer.context().take_events();
+    fn follow_group(&mut self, fetched: &mut Fetched<impl Message>) -> Result<(), End> {
+        let events = self.member.take_events();
         if !events.is_empty() {
-            let ours = consumer.assignment()?.to_topic_map().into_keys();
+            let ours = self.member.assignment()?.into_iter();
             let numbers = ours.filter_map(|(_, partition)| usize::try_from(partition).ok()).collect();
             self.line.barrier().holds(self.number, numbers);
         }
@@ -163,7 +148,7 @@ impl Worker<'_> {
                 }
                 Event::MadeAnew(topic) => {
                     fetched.clear();
-                    self.begin_anew(consumer, &topic)?;
+                    self.begin_anew(&topic)?;
                 }
                 Event::Failed(error) => return Err(error.into()),
             }
@@ -173,8 +158,8 @@ impl Worker<'_> {
 
     /// A source topic was deleted and made anew: what is begun is undone, and the new one is read from its
     /// beginning. What the old one held and was not read is gone, and nobody can say how much that is.
-    fn begin_anew(&mut self, consumer: &BaseConsumer<Member>, topic: &str) -> Result<(), End> {
-        let ours = consumer.assignment()?.to_topic_map().into_keys();
+    fn begin_anew(&mut self, topic: &str) -> Result<(), End> {
+        let ours = self.member.assignment()?.into_iter();
         let places: Vec<Place> = ours.filter(|place| place.0 == topic).collect();
         tracing::warn!(
             pipeline = self.line.name(),
@@ -186,36 +171,20 @@ impl Worker<'_> {
         places.iter().for_each(|place| self.open.drop_place(place));
         places.iter().for_each(|place| self.forget_refusal(Some(place)));
         self.abort()?;
-        let mut list = TopicPartitionList::new();
-        for (place, (low, _)) in bounds(consumer, &places)? {
-            list.add_partition_offset(&place.0, place.1, Offset::Offset(low))?;
-            self.open.begins(&place, low);
-        }
-        let sought = consumer.seek_partitions(list, super::commit::SEEK_WITHIN)?;
-        Ok(sought.elements().iter().try_for_each(|element| element.error())?)
+        let bounds = self.member.bounds(&places)?.into_iter();
+        let lows: Vec<(Place, i64)> = bounds.map(|(place, (low, _))| (place, low)).collect();
+        lows.iter().for_each(|(place, low)| self.open.begins(place, *low));
+        Ok(self.member.seek(&lows)?)
     }
 
-    /// An error of the consumer.
-    fn polled(&mut self, consumer: &BaseConsumer<Member>, error: KafkaError) -> Result<(), End> {
-        match error.rdkafka_error_code() {
+    /// An error of the member.
+    fn polled(&mut self, error: &Failure) -> Result<(), End> {
+        match error.trouble {
             // librdkafka has given the partition up and refuses to seek: joining anew begins at the low end.
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
-                if self.line.accepts_gaps() =>
-            {
-                Err(error.into())
-            }
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.find_gaps(consumer)
-            }
-            Some(
-                code @ (RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed),
-            ) => {
-                self.is_cut_off = code != RDKafkaErrorCode::BrokerTransportFailure || self.is_cut_off;
+            Trouble::OutOfRange if self.line.accepts_gaps() => Err(error.clone().into()),
+            Trouble::OutOfRange => self.find_gaps(),
+            Trouble::CutOff | Trouble::Disconnected => {
+                self.is_cut_off |= error.trouble == Trouble::CutOff;
                 if self.is_cut_off {
                     let detail = format!("the source topics cannot be read: {error}");
                     self.line
@@ -223,57 +192,44 @@ impl Worker<'_> {
                 }
                 Ok(())
             }
-            Some(
-                RDKafkaErrorCode::OperationTimedOut
-                | RDKafkaErrorCode::RequestTimedOut
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::NotCoordinator
-                | RDKafkaErrorCode::CoordinatorNotAvailable
-                | RDKafkaErrorCode::CoordinatorLoadInProgress
-                | RDKafkaErrorCode::PollExceeded,
-            ) => {
+            Trouble::Passing => {
                 tracing::debug!(%error, "consumer");
                 Ok(())
             }
-            _unknown_is_not_harmless => Err(error.into()),
+            Trouble::Unknown => Err(error.clone().into()),
         }
     }
 
     /// Says when the brokers are back.
-    fn look_for_brokers(&mut self, consumer: &BaseConsumer<Member>, heard: bool) {
-        if self.is_cut_off && (heard || self.topics_answer(consumer)) {
+    fn look_for_brokers(&mut self, heard: bool) {
+        if self.is_cut_off && (heard || self.topics_answer()) {
             self.is_cut_off = false;
             self.line.clear(&Cause::SourceUnreachable(self.line.name().to_owned(), self.number));
         }
     }
 
-    fn topics_answer(&self, consumer: &BaseConsumer<Member>) -> bool {
-        let topics = &self.line.settings().topics;
-        topics
-            .iter()
-            .all(|topic| crate::kafka::topics::partitions(consumer.client(), topic, ASK_WITHIN).is_ok())
+    fn topics_answer(&self) -> bool {
+        self.line.settings().topics.iter().all(|topic| self.member.answers(topic))
     }
 
     /// Offsets were out of range: which, and what is to become of them.
-    fn find_gaps(&mut self, consumer: &BaseConsumer<Member>) -> Result<(), End> {
-        let mut positions = consumer.position()?.to_topic_map();
-        for (place, assigned) in consumer.assignment()?.to_topic_map() {
-            let unread = !matches!(positions.get(&place), Some(Offset::Offset(_)));
-            if unread {
-                positions.insert(place, assigned);
-            }
-        }
+    fn find_gaps(&mut self) -> Result<(), End> {
+        let positions = self.member.positions()?;
         let places: Vec<Place> = positions.keys().cloned().collect();
-        for (place, (low, high)) in bounds(consumer, &places)? {
-            let Some(Offset::Offset(at)) = positions.get(&place).copied() else { continue };
+        if places.is_empty() {
+            return Ok(());
+        }
+        for (place, (low, high)) in self.member.bounds(&places)? {
+            let Some(at) = positions.get(&place).copied() else { continue };
             if (low..=high).contains(&at) || self.gaps.contains(&place) {
                 continue;
             }
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&place.0, place.1, Offset::Offset(low))?;
-            consumer.seek_partitions(list.clone(), super::commit::SEEK_WITHIN)?;
+            // librdkafka may have given it up: it stands still, wherever that is.
+            if let Err(error) = self.member.seek(&[(place.clone(), low)]) {
+                tracing::debug!(%error, "seek to what is left");
+            }
             if !self.line.accepts_gaps() {
-                consumer.pause(&list)?;
+                self.member.pause([&place])?;
             }
             self.note_gap(place, &Gap { committed: at, low, high });
         }
@@ -310,10 +266,10 @@ impl Worker<'_> {
     }
 }
 
-impl Drop for Worker<'_> {
+impl<C: Cluster> Drop for Worker<'_, C> {
     /// The consumer closes when it is dropped, in the middle of a rebalance too.
     fn drop(&mut self) {
-        self.consumer.context().leave();
+        self.member.leave();
         self.leave_all_held();
     }
 }

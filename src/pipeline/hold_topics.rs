@@ -1,12 +1,12 @@
 //! The topics in which a pipeline's records wait: one a source topic, partition by partition.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::line::{LineError, Parts};
 use crate::kafka::inspect::hold_faults;
-use crate::kafka::topics::{self, ASK_WITHIN, TopicError, Topics};
 use crate::sink::kafka::Target;
+use crate::source::{TopicError, Topics};
 
 /// What a hold topic adds to a record: its coordinates, the route, deadlines, and Kafka's own framing.
 const FRAME_BYTES: usize = 64 << 10;
@@ -20,22 +20,22 @@ impl HoldTopics {
     ///
     /// # Errors
     /// One has more partitions than its source, or is not compacted: what waits there could be lost.
-    pub fn build(parts: &Parts, admin: &Topics) -> Result<Self, LineError> {
+    pub fn build<C>(parts: &Parts<C>, admin: &impl Topics) -> Result<Self, LineError> {
         let mut all = BTreeMap::new();
         for (source, topic) in parts.settings.holds() {
             // The hold topic is asked first: it is widened after its source.
-            let found = match topics::partitions(admin.client(), &topic, ASK_WITHIN) {
+            let found = match admin.partitions(&topic) {
                 Ok(count) => Some(count),
                 Err(TopicError::Missing(_)) => None,
                 Err(error) => return Err(error.into()),
             };
-            let wanted = topics::partitions(admin.client(), source, ASK_WITHIN)?;
+            let wanted = admin.partitions(source)?;
             let max_bytes =
                 (parts.line.limits.max_record_bytes + FRAME_BYTES).max(super::line::DEFAULT_MAX_BYTES);
             match found {
                 None => {
                     tracing::info!(topic, partitions = wanted, "making a hold topic");
-                    admin.create_with(&topic, wanted, &settings(&max_bytes.to_string()))?;
+                    admin.create(&topic, wanted, &settings(&max_bytes.to_string()))?;
                 }
                 Some(count) => {
                     let config = if parts.asks_limits { Some(admin.config(&topic)?) } else { None };
@@ -59,28 +59,32 @@ impl HoldTopics {
     }
 
     /// Asks how large a record each takes. Where that may not be asked, what was known stands.
-    pub fn learn_limits(&self, admin: &Topics) {
-        for target in self.write().values_mut() {
-            let config = admin.config(&target.topic);
-            let max = config.ok().and_then(|config| config.get("max.message.bytes")?.parse().ok());
-            target.max_bytes = max.unwrap_or(target.max_bytes);
+    pub fn learn_limits(&self, admin: &impl Topics) {
+        // Asked without the lock: workers want to write meanwhile.
+        let known = self.read().clone();
+        for (source, Target { topic, .. }) in known {
+            let config = admin.config(&topic).ok();
+            let max = config.and_then(|config| config.get("max.message.bytes")?.parse().ok());
+            if let (Some(max), Some(target)) = (max, self.write().get_mut(&source)) {
+                target.max_bytes = max;
+            }
         }
     }
 
     /// The largest batch that the least of them takes.
     pub fn smallest(&self) -> Option<usize> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().map(|target| target.max_bytes).min()
+        self.read().values().map(|target| target.max_bytes).min()
     }
 
     /// The hold topic of a source topic.
     pub fn of(&self, source: &str) -> Option<Target> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+        self.read().get(source).cloned()
     }
 
     /// Gives the hold topic of a source topic a partition with this number, as its source has.
-    pub fn reach(
+    pub fn reach<T: Topics>(
         &self,
-        admin: impl FnOnce() -> Result<Topics, TopicError>,
+        admin: impl FnOnce() -> Result<T, TopicError>,
         source: &str,
         partition: i32,
     ) -> Result<(), TopicError> {
@@ -90,14 +94,18 @@ impl HoldTopics {
             return Ok(());
         }
         let admin = admin()?;
-        let wanted = topics::partitions(admin.client(), source, ASK_WITHIN)?.max(needed);
+        let wanted = admin.partitions(source)?.max(needed);
         tracing::info!(topic = target.topic, partitions = wanted, "the source has more partitions: widening");
         admin.widen(&target.topic, wanted)?;
         self.write().entry(source.to_owned()).and_modify(|target| target.partitions = wanted);
         Ok(())
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Target>> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Target>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Target>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

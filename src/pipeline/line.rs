@@ -5,24 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use metrics::{Counter, Histogram};
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use thiserror::Error;
 
 use super::calls::{Call, Calls};
+use super::counts::Counts;
 use super::hold_topics::HoldTopics;
 use super::refusal::Refusals;
 use super::settings::{Delivery, LineLimits, LineSettings, PipelineSettings, Start};
-use crate::kafka::client;
 use crate::kafka::inspect::{Finding, uneven};
-use crate::kafka::member;
-use crate::kafka::settings::{ClusterSettings, TopicSettings};
-use crate::kafka::topics::{self, ASK_WITHIN, TopicError, Topics};
-use crate::kafka::writer::{WriteError, Writer, WriterSettings};
+use crate::kafka::settings::TopicSettings;
 use crate::policy::rules::Rules;
 use crate::sink::kafka::Target;
-use crate::source::Barrier;
-use crate::telemetry::{Cause, Health, HeldNow, Metric, Tally, Totals};
+use crate::source::{Barrier, Cluster, TopicError, Topics, WriteError, WriterSettings};
+use crate::telemetry::{Cause, Health, HeldNow, Totals};
 use crate::time::{Clock, Timestamp};
 
 /// What a broker takes unless a topic says otherwise (`message.max.bytes`).
@@ -55,7 +50,7 @@ pub enum LineError {
 }
 
 /// What a line is made of.
-pub struct Parts {
+pub struct Parts<C> {
     /// The pipeline.
     pub settings: PipelineSettings,
     /// Its rules.
@@ -63,7 +58,7 @@ pub struct Parts {
     /// How every line runs.
     pub line: LineSettings,
     /// The cluster.
-    pub cluster: ClusterSettings,
+    pub cluster: C,
     /// The process's name.
     pub instance: String,
     /// The policy's hash.
@@ -85,37 +80,23 @@ pub struct Parts {
 }
 
 /// One pipeline, as its workers share it.
-pub struct Line {
-    parts: Arc<Parts>,
+pub struct Line<C> {
+    pub(super) parts: Arc<Parts<C>>,
     sources: BTreeMap<String, usize>,
     /// One a route, then the quarantine.
     targets: RwLock<Arc<[Target]>>,
     holds: HoldTopics,
-    held: HeldNow,
-    counts: Counts,
+    pub(super) held: HeldNow,
+    pub(super) counts: Counts,
     calls: Calls,
     refusals: Refusals,
 }
 
-struct Counts {
-    barrier_wait: Histogram,
-    commit: Histogram,
-    end_to_end: Histogram,
-    batches: Counter,
-    committed: Counter,
-    aborted: Counter,
-    replaced: Counter,
-    gap: Counter,
-    assigned: Counter,
-    revoked: Counter,
-}
-
-impl Line {
+impl<C: Cluster> Line<C> {
     /// Looks at the pipeline's topics and makes those that it may make.
-    pub fn build(parts: Arc<Parts>) -> Result<Self, LineError> {
-        let consumer: BaseConsumer =
-            client::config(&parts.cluster, &[]).create().map_err(TopicError::from)?;
-        let count = |topic: &str| topics::partitions(consumer.client(), topic, ASK_WITHIN);
+    pub fn build(parts: Arc<Parts<C>>) -> Result<Self, LineError> {
+        let admin = parts.cluster.topics()?;
+        let count = |topic: &str| admin.partitions(topic);
         let mut sources = BTreeMap::new();
         for topic in &parts.settings.topics {
             sources.insert(topic.clone(), count(topic)?);
@@ -127,10 +108,9 @@ impl Line {
             }
         }
         let most = sources.values().copied().max().unwrap_or(1);
-        let admin = Topics::connect(&parts.cluster)?;
         let (mut targets, mut missing) = (Vec::new(), Vec::new());
         for topic in parts.settings.sinks.iter().chain([&parts.settings.quarantine]) {
-            match existing(count, &admin, topic, most) {
+            match existing(&admin, topic, most) {
                 Ok(partitions) => {
                     targets.push(Target {
                         topic: topic.name.clone(),
@@ -146,8 +126,8 @@ impl Line {
             return Err(LineError::MissingSinks(missing.join(", ")));
         }
         if parts.settings.start == Start::Latest {
-            member::begin_at_end(&parts.cluster, &parts.settings.group, &sources)
-                .map_err(TopicError::from)?;
+            let begun = parts.cluster.begin_at_end(&parts.settings.group, &sources);
+            begun.map_err(TopicError::from)?;
         }
         let pipeline = parts.settings.rules.name.clone();
         let routes: Vec<&str> = parts.rules.routes.iter().map(|route| route.name.as_str()).collect();
@@ -171,10 +151,10 @@ impl Line {
         if !self.parts.asks_limits {
             return Ok(());
         }
-        let admin = Topics::connect(&self.parts.cluster)?;
+        let admin = self.parts.cluster.topics()?;
         let mut targets = self.targets().to_vec();
         for target in &mut targets {
-            target.partitions = topics::partitions(admin.client(), &target.topic, ASK_WITHIN)?;
+            target.partitions = admin.partitions(&target.topic)?;
             match admin.config(&target.topic) {
                 Ok(config) => {
                     let max = config.get("max.message.bytes").and_then(|bytes| bytes.parse().ok());
@@ -191,7 +171,7 @@ impl Line {
     }
 
     /// Makes a worker's producer.
-    pub fn open_writer(&self, worker: usize, cautious: bool) -> Result<Writer, WriteError> {
+    pub fn open_writer(&self, worker: usize, cautious: bool) -> Result<C::Writer, WriteError> {
         let targets = self.targets();
         let sinks = targets.iter().map(|target| target.max_bytes);
         let smallest = sinks.chain(self.holds.smallest()).min().unwrap_or(DEFAULT_MAX_BYTES);
@@ -204,7 +184,7 @@ impl Line {
             linger: LONGEST_LINGER.min(self.commit_interval() / 2),
             cautious,
         };
-        Writer::open(&self.parts.cluster, &settings)
+        self.parts.cluster.open(&settings)
     }
 
     /// The sink of each route, then the quarantine, as they are known now.
@@ -243,7 +223,7 @@ impl Line {
     }
 
     /// The cluster.
-    pub fn cluster(&self) -> &ClusterSettings {
+    pub fn cluster(&self) -> &C {
         &self.parts.cluster
     }
 
@@ -318,79 +298,12 @@ impl Line {
     }
 }
 
-/// What is counted beside the four ends.
-impl Line {
-    /// A worker tells what waits at each route.
-    pub(super) fn held(&self, worker: usize, standing: Vec<(usize, Option<Timestamp>)>) {
-        self.held.tell(worker, standing);
-    }
-
-    /// A commit took so long; the oldest of its records is from then.
-    pub(super) fn committed(&self, took: Duration, oldest_ms: Option<i64>) {
-        self.counts.commit.record(took.as_secs_f64());
-        self.counts.committed.increment(1);
-        self.counts.batches.increment(1);
-        if let Some(age) = oldest_ms.and_then(|ms| u64::try_from(self.now().0 - ms).ok()) {
-            self.counts.end_to_end.record(Duration::from_millis(age).as_secs_f64());
-        }
-    }
-
-    /// Counts the records of a commit.
-    pub(super) fn count(&self, tally: &mut Tally, read: u64) {
-        tally.flush(&self.parts.totals, read);
-    }
-
-    /// A batch waited so long for the barrier.
-    pub(super) fn waited(&self, took: Duration) {
-        self.counts.barrier_wait.record(took.as_secs_f64());
-    }
-
-    pub(super) fn aborted(&self) {
-        self.counts.aborted.increment(1);
-    }
-
-    pub(super) fn replaced(&self) {
-        self.counts.replaced.increment(1);
-    }
-
-    pub(super) fn missed(&self, records: u64) {
-        self.counts.gap.increment(records);
-    }
-
-    pub(super) fn rebalanced(&self, event: &str) {
-        let count = if event == "assigned" { &self.counts.assigned } else { &self.counts.revoked };
-        count.increment(1);
-    }
-}
-
-impl Counts {
-    fn new(pipeline: &str) -> Self {
-        Self {
-            barrier_wait: Metric::BarrierWait.histogram(&[pipeline]),
-            commit: Metric::Commit.histogram(&[]),
-            end_to_end: Metric::EndToEnd.histogram(&[pipeline]),
-            batches: Metric::Batches.counter(&[pipeline]),
-            committed: Metric::Transactions.counter(&[pipeline, "committed"]),
-            aborted: Metric::Transactions.counter(&[pipeline, "aborted"]),
-            replaced: Metric::ProducerReplaced.counter(&[pipeline]),
-            gap: Metric::GapRecords.counter(&[pipeline]),
-            assigned: Metric::Rebalances.counter(&[pipeline, "assigned"]),
-            revoked: Metric::Rebalances.counter(&[pipeline, "revoked"]),
-        }
-    }
-}
-
 /// The partitions of a topic to write to, which is made if it may be.
-fn existing(
-    count: impl Fn(&str) -> Result<usize, TopicError>,
-    admin: &Topics,
-    topic: &TopicSettings,
-    partitions: usize,
-) -> Result<usize, TopicError> {
-    match count(&topic.name) {
+fn existing(admin: &impl Topics, topic: &TopicSettings, partitions: usize) -> Result<usize, TopicError> {
+    match admin.partitions(&topic.name) {
         Err(TopicError::Missing(_)) if topic.create => {
             tracing::info!(topic = topic.name, partitions, "making a topic");
-            admin.create(&topic.name, partitions)?;
+            admin.create(&topic.name, partitions, &[])?;
             Ok(partitions)
         }
         other => other,

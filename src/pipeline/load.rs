@@ -7,19 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use smallvec::SmallVec;
 
-use super::hold::{Held, key_hash};
+use super::held::Held;
+use super::hold::key_hash;
+use super::line::{Line, LineError};
+use super::replay::{Replay, Replayed};
 use super::{End, Worker};
 use crate::cache::SubjectId;
 use crate::consent::{Deadlines, Reason};
 use crate::hold::{Holding, Id, Waiting};
-use crate::kafka::member::{Member, Place};
-use crate::kafka::replay::{Replay, Replayed};
-use crate::kafka::topics::Topics;
-use crate::pipeline::line::{Line, LineError};
+use crate::source::{Cluster, Member, Place};
 use crate::telemetry::Cause;
 use crate::time::{Instant, Timestamp};
 use crate::wire::held;
@@ -29,13 +27,12 @@ const STEP: usize = 2_000;
 /// How long loading may take before readiness says so.
 const PATIENT_FOR: Duration = Duration::from_secs(30);
 
-impl Worker<'_> {
+impl<C: Cluster> Worker<'_, C> {
     /// A partition is ours: what waits in it is to be loaded.
     pub(super) fn begin_loading(&mut self, place: &Place) -> Result<(), End> {
         let line = self.line;
         let (Some(held), Some(target)) = (&mut self.held, line.holds().of(&place.0)) else { return Ok(()) };
-        let connect = || Topics::connect(line.cluster());
-        line.holds().reach(connect, &place.0, place.1).map_err(LineError::from)?;
+        line.holds().reach(|| line.cluster().topics(), &place.0, place.1).map_err(LineError::from)?;
         let index = self.open.place(&place.0, place.1);
         forget(held, index);
         if !held.replays.contains_key(&target.topic) {
@@ -65,7 +62,7 @@ impl Worker<'_> {
     }
 
     /// Loads a little more; what is loaded is read on.
-    pub(super) fn load(&mut self, consumer: &BaseConsumer<Member>) -> Result<(), End> {
+    pub(super) fn load(&mut self) -> Result<(), End> {
         let line = self.line;
         self.tell_loading();
         let Some(held) = self.held.as_mut().filter(|held| !held.loading.is_empty()) else { return Ok(()) };
@@ -97,7 +94,7 @@ impl Worker<'_> {
         replays.retain(|_, replay| replay.is_reading());
         if !loaded.is_empty() {
             self.tell_held();
-            self.resume(consumer, &loaded)?;
+            self.resume(&loaded)?;
         }
         Ok(())
     }
@@ -123,15 +120,10 @@ impl Worker<'_> {
     }
 
     /// Fetches of these again, but of those that stand behind a gap.
-    fn resume(&self, consumer: &BaseConsumer<Member>, places: &[Place]) -> Result<(), End> {
-        let ours = consumer.assignment()?;
-        let mut going = TopicPartitionList::new();
-        for place in places.iter().filter(|place| !self.gaps.contains(*place)) {
-            if ours.find_partition(&place.0, place.1).is_some() {
-                going.add_partition(&place.0, place.1);
-            }
-        }
-        Ok(consumer.resume(&going)?)
+    fn resume(&self, places: &[Place]) -> Result<(), End> {
+        let ours = self.member.assignment()?;
+        let going = |place: &&Place| ours.contains(*place) && !self.gaps.contains(*place);
+        Ok(self.member.resume(places.iter().filter(going))?)
     }
 
     /// Whether what waits there is being loaded.
@@ -145,14 +137,14 @@ impl Worker<'_> {
     }
 }
 
-fn forget(held: &mut Held, index: usize) {
+fn forget<C: Cluster>(held: &mut Held<C>, index: usize) {
     let Held { holding, listener, .. } = held;
     holding.drop_place(index, |subject| listener.unwatch(subject));
 }
 
 /// Applies a message of a hold topic.
-fn apply(
-    line: &Line,
+fn apply<C: Cluster>(
+    line: &Line<C>,
     holding: &mut Holding<SubjectId>,
     (place, index): (&Place, usize),
     key: Option<&[u8]>,

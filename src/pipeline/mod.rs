@@ -9,7 +9,8 @@
 //! More cores are more workers, more machines are more processes of the same group; there is no other
 //! mechanism. What a worker has done since its last commit is `Open`: if anything goes wrong, or a partition
 //! goes to somebody else, all of it is aborted and the input is read again from where it began. Nothing is
-//! counted, and no offset moves, but by a commit. What waits is in `hold`.
+//! counted, and no offset moves, but by a commit. What waits is in `hold`. What a worker needs of Kafka is
+//! [`Cluster`]: nothing here knows librdkafka.
 //!
 //! Where a dropped record's reason comes from: `judge` asks `consent::decide`; the reason it gives is what
 //! `tally` counts, what the header says and what `explain` prints.
@@ -17,8 +18,10 @@
 mod batch;
 mod calls;
 mod commit;
+mod counts;
 mod end;
 mod fetch;
+mod held;
 mod hold;
 mod hold_topics;
 pub mod judge;
@@ -26,6 +29,7 @@ pub mod line;
 mod load;
 mod open;
 pub mod refusal;
+mod replay;
 pub mod settings;
 pub mod subject;
 mod write;
@@ -34,18 +38,15 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::BaseConsumer;
-
 use crate::consent::Batch;
 use crate::hold::Id;
-use crate::kafka::member::{self, Member, Place, Reading};
-use crate::kafka::writer::Writer;
 use crate::sink::kafka::Target;
+use crate::source::{Cluster, Place, Reading};
 use crate::telemetry::Tally;
 use crate::time::Instant;
-use batch::Fetched;
+use batch::{Fetched, Polled};
 pub use end::End;
-use hold::Held;
+use held::Held;
 use judge::Judge;
 use line::Line;
 use open::{Open, Origin};
@@ -57,11 +58,11 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// One thread of a pipeline.
-pub struct Worker<'l> {
-    line: &'l Line,
+pub struct Worker<'l, C: Cluster> {
+    line: &'l Line<C>,
     number: usize,
-    consumer: Arc<BaseConsumer<Member>>,
-    writer: Writer,
+    member: Arc<C::Member>,
+    writer: C::Writer,
     /// The sink of each route, then the quarantine.
     targets: Arc<[Target]>,
     /// The purposes that permitted last, of each route: as bits, and as a header says them.
@@ -69,7 +70,7 @@ pub struct Worker<'l> {
     tally: Tally,
     open: Open,
     /// What waits, where the pipeline holds.
-    held: Option<Held>,
+    held: Option<Held<C>>,
     /// Partitions that are ours but stand still because records of theirs are gone.
     gaps: BTreeSet<Place>,
     /// Records that a sink has refused as too large, until the commit that sets them aside.
@@ -86,20 +87,19 @@ pub struct Worker<'l> {
     kept: Instant,
 }
 
-impl<'l> Worker<'l> {
+impl<'l, C: Cluster> Worker<'l, C> {
     /// Joins the group and makes the producer, which ends whatever an older one of its id left open.
-    pub fn start(line: &'l Line, number: usize) -> Result<Self, End> {
+    pub fn start(line: &'l Line<C>, number: usize) -> Result<Self, End> {
         let settings = line.settings();
         let queued_kib = line.limits().in_flight_bytes / 2048;
         let writer = line.open_writer(number, false)?;
         let held = settings.hold.as_ref().map(|_| Held::new(line.barrier().listen()));
         let reading = Reading { accept_gap: line.accepts_gaps(), waits: held.is_some(), queued_kib };
-        let consumer = member::join(line.cluster(), &settings.group, reading)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-        rdkafka::consumer::Consumer::subscribe(&consumer, &topics)?;
+        let member = line.cluster().join(&settings.group, &topics, reading)?;
         let routes = line.rules().routes.len();
         let worker = Self {
-            consumer: Arc::new(consumer),
+            member: Arc::new(member),
             writer,
             targets: line.targets(),
             purposes: vec![(0, String::new()); routes],
@@ -122,20 +122,20 @@ impl<'l> Worker<'l> {
 
     /// Works until it is told to stop, then commits what it has begun.
     pub fn run(&mut self) -> Result<(), End> {
-        // The messages of a batch borrow the consumer, not the worker.
-        let consumer = Arc::clone(&self.consumer);
+        // The messages of a batch borrow the member, not the worker.
+        let member = Arc::clone(&self.member);
         let limits = self.line.limits();
         let mut judge = Judge::new(self.line.rules(), limits.max_record_bytes, limits.max_depth);
         while !self.line.is_stopping() {
             if !self.line.refusals().is_empty() {
-                self.stand_still(&consumer)?;
+                self.stand_still(&member)?;
                 continue;
             }
             let mut fetched = Fetched::default();
-            self.fetch(&consumer, &mut fetched)?;
+            self.fetch(&member, &mut fetched)?;
             let due = self.due();
             if !fetched.is_empty() || !due.is_empty() {
-                self.decide(&consumer, &mut judge, fetched, &due)?;
+                self.decide(&member, &mut judge, fetched, &due)?;
             } else if self.is_due() {
                 self.commit()?;
             } else {
@@ -148,9 +148,9 @@ impl<'l> Worker<'l> {
     /// Waits until the cache is fresh enough for a batch, then judges and writes it: first what has waited.
     fn decide<'c>(
         &mut self,
-        consumer: &'c BaseConsumer<Member>,
+        member: &'c C::Member,
         judge: &mut Judge<'_>,
-        mut fetched: Fetched<'c>,
+        mut fetched: Fetched<Polled<'c, C>>,
         due: &[Id],
     ) -> Result<(), End> {
         let line = self.line;
@@ -165,7 +165,7 @@ impl<'l> Worker<'l> {
                 return self.abort();
             }
             if fetched.is_empty() && due.is_empty() {
-                return self.read_on(consumer);
+                return self.read_on();
             }
             if let Some(view) = claim.wait(PATIENCE) {
                 break view;
@@ -179,7 +179,7 @@ impl<'l> Worker<'l> {
             }
             if looked.elapsed() >= LOOK_EVERY {
                 looked = Instant::now();
-                if self.keep_membership(consumer, &mut fetched)? {
+                if self.keep_membership(member, &mut fetched)? {
                     claim = barrier.claim(self.number);
                 }
             }
@@ -192,7 +192,7 @@ impl<'l> Worker<'l> {
             fetched.groups(GROUP).try_for_each(|group| self.group(judge, &batch, &view, group))
         });
         drop(view);
-        self.read_on(consumer)?;
+        self.read_on()?;
         written.or_else(|undone| self.undo(undone))
     }
 }

@@ -1,13 +1,8 @@
 //! What a worker has done since its last commit, and where that began.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 
-use rdkafka::TopicPartitionList;
-use rdkafka::error::KafkaResult;
-use rdkafka::topic_partition_list::Offset;
-
-use crate::kafka::member::Place;
+use crate::source::{Offsets, Place, pace};
 
 /// One record, and the sink it went to: a route's index, or past the last the quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +78,7 @@ impl Open {
     pub fn touch(&mut self, place: usize) {
         if let Some(progress) = self.progress.get_mut(place) {
             progress.is_touched = true;
-            self.mark.get_or_insert_with(|| format!("{:016x}", RandomState::new().build_hasher().finish()));
+            self.mark.get_or_insert_with(|| format!("{:016x}", pace::random()));
         }
     }
 
@@ -143,35 +138,22 @@ impl Open {
     }
 
     /// The offsets to commit.
-    pub fn offsets(&self) -> KafkaResult<TopicPartitionList> {
-        let list = self.list(Progress::commits)?;
-        if let Some(mark) = &self.mark {
-            let places: Vec<Place> = list.to_topic_map().into_keys().collect();
-            for (topic, partition) in &places {
-                list.find_partition(topic, *partition).into_iter().for_each(|mut one| one.set_metadata(mark));
-            }
-        }
-        Ok(list)
+    pub fn offsets(&self) -> Offsets {
+        Offsets { places: self.list(Progress::commits), mark: self.mark.clone().unwrap_or_default() }
     }
 
     /// Where the group stands in what is ours.
-    pub fn standing(&self) -> KafkaResult<TopicPartitionList> {
-        self.list(|progress| progress.stands)
+    pub fn standing(&self) -> Offsets {
+        Offsets { places: self.list(|progress| progress.stands), mark: String::new() }
     }
 
     /// Where to read again.
-    pub fn firsts(&self) -> KafkaResult<TopicPartitionList> {
+    pub fn firsts(&self) -> Vec<(Place, i64)> {
         self.list(|progress| progress.first)
     }
 
-    fn list(&self, which: impl Fn(&Progress) -> Option<i64>) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        for progress in &self.progress {
-            if let Some(offset) = which(progress) {
-                list.add_partition_offset(&progress.place.0, progress.place.1, Offset::Offset(offset))?;
-            }
-        }
-        Ok(list)
+    fn list(&self, which: impl Fn(&Progress) -> Option<i64>) -> Vec<(Place, i64)> {
+        self.progress.iter().filter_map(|own| Some((own.place.clone(), which(own)?))).collect()
     }
 
     /// The places judged or touched since the last commit.
@@ -249,10 +231,6 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn offsets(list: &TopicPartitionList) -> BTreeMap<Place, Offset> {
-        list.to_topic_map().into_iter().collect()
-    }
-
     #[test]
     fn knows_what_to_commit_and_where_to_go_back_to() {
         let mut open = Open::default();
@@ -264,9 +242,8 @@ mod tests {
         open.judged(place, 7, Some(50));
         open.judged(place, 8, Some(40));
         let (a, b) = (("a".to_owned(), 0), ("b".to_owned(), 0));
-        assert_eq!(offsets(&open.offsets().unwrap()), BTreeMap::from([(a.clone(), Offset::Offset(9))]));
-        let firsts = BTreeMap::from([(a.clone(), Offset::Offset(7)), (b.clone(), Offset::Offset(3))]);
-        assert_eq!(offsets(&open.firsts().unwrap()), firsts);
+        assert_eq!(open.offsets(), Offsets { places: vec![(a.clone(), 9)], mark: String::new() });
+        assert_eq!(open.firsts(), [(a.clone(), 7), (b.clone(), 3)]);
         assert_eq!((open.read, open.oldest_ms, open.has(&b)), (2, Some(40), true));
         let stands = |at: i64| BTreeMap::from([(a.clone(), (at, String::new()))]);
         assert!(open.is_what_stands(&stands(9)));
@@ -274,7 +251,7 @@ mod tests {
         open.drop_place(&b);
         assert!(!open.has(&b));
         open.undone();
-        assert!(open.is_empty() && open.offsets().unwrap().count() == 0);
+        assert!(open.is_empty() && open.offsets().places.is_empty());
     }
 
     #[test]
@@ -288,10 +265,10 @@ mod tests {
         open.judged(place, 9, None);
         open.committed();
         assert!(!open.fetched("a", 0, 9), "it is committed already");
-        assert_eq!(offsets(&open.firsts().unwrap()), BTreeMap::from([(a.clone(), Offset::Offset(10))]));
+        assert_eq!(open.firsts(), [(a.clone(), 10)]);
         open.undone();
         assert!(open.fetched("a", 0, 10) && open.fetched("a", 0, 11) && !open.fetched("a", 0, 11));
-        assert_eq!(offsets(&open.firsts().unwrap()), BTreeMap::from([(a.clone(), Offset::Offset(10))]));
+        assert_eq!(open.firsts(), [(a.clone(), 10)]);
         open.undone();
         assert!(open.fetched("a", 0, 10), "it was gone back to");
         open.judged(place, 10, None);
@@ -313,21 +290,20 @@ mod tests {
         let (own, other) = (open.place("a", 0), open.place("b", 0));
         open.touch(own);
         assert!(!open.is_empty() && open.has(&a) && !open.has(&b));
-        let list = open.offsets().unwrap();
-        let mark = list.find_partition("a", 0).unwrap().metadata().to_owned();
-        assert_eq!((offsets(&list), mark.len()), (BTreeMap::from([(a.clone(), Offset::Offset(7))]), 16));
+        let Offsets { places, mark } = open.offsets();
+        assert_eq!((places, mark.len()), (vec![(a.clone(), 7)], 16));
         let stands = |mark: &str| BTreeMap::from([(a.clone(), (7, mark.to_owned()))]);
         assert!(open.is_what_stands(&stands(&mark)) && !open.is_what_stands(&stands("")));
         open.fetched("b", 0, 3);
         open.judged(other, 3, None);
         open.committed();
-        assert_eq!(offsets(&open.standing().unwrap())[&b], Offset::Offset(4));
+        assert_eq!(open.standing().places[1], (b, 4));
         open.touch(own);
-        let next = open.offsets().unwrap();
-        assert_ne!(next.find_partition("a", 0).unwrap().metadata(), mark, "another one for each commit");
-        assert_eq!(next.count(), 1);
+        let next = open.offsets();
+        assert_ne!(next.mark, mark, "another one for each commit");
+        assert_eq!(next.places.len(), 1);
         open.drop_place(&a);
-        assert_eq!(open.offsets().unwrap().count(), 0);
+        assert!(open.offsets().places.is_empty());
     }
 
     #[test]
@@ -339,14 +315,12 @@ mod tests {
         let place = open.place("a", 0);
         open.fetched("a", 0, 7);
         open.judged(place, 7, None);
-        let stands = |open: &Open| offsets(&open.standing().unwrap());
-        let at = |a_at, b_at| {
-            BTreeMap::from([(a.clone(), Offset::Offset(a_at)), (b.clone(), Offset::Offset(b_at))])
-        };
+        let stands = |open: &Open| open.standing().places;
+        let at = |a_at, b_at| vec![(a.clone(), a_at), (b.clone(), b_at)];
         assert_eq!(stands(&open), at(7, 3), "nothing is committed yet");
         open.committed();
         assert_eq!(stands(&open), at(8, 3));
         open.drop_place(&b);
-        assert_eq!(stands(&open), BTreeMap::from([(a, Offset::Offset(8))]));
+        assert_eq!(stands(&open), [(a, 8)]);
     }
 }

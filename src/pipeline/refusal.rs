@@ -9,13 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rdkafka::consumer::BaseConsumer;
-
 use super::batch::Fetched;
 use super::{End, PATIENCE, Worker};
-use crate::kafka::member::{Member, Place};
-use crate::kafka::writer::WriteError;
 use crate::record::Record;
+use crate::source::{Cluster, Place, WriteError, pace};
 use crate::telemetry::Cause;
 
 /// Where an event stands, and where its subject's consent does.
@@ -93,7 +90,7 @@ impl Refusals {
     }
 }
 
-impl Worker<'_> {
+impl<C: Cluster> Worker<'_, C> {
     /// What is to become of a batch that was not decided to its end.
     pub(super) fn undo(&mut self, undone: Undone) -> Result<(), End> {
         match undone {
@@ -108,16 +105,16 @@ impl Worker<'_> {
     }
 
     /// Decides nothing, but stays a member and hears what the group says.
-    pub(super) fn stand_still(&mut self, consumer: &BaseConsumer<Member>) -> Result<(), End> {
+    pub(super) fn stand_still(&mut self, member: &C::Member) -> Result<(), End> {
         self.commit()?;
         let mut fetched = Fetched::default();
-        self.keep_membership(consumer, &mut fetched)?;
+        self.keep_membership(member, &mut fetched)?;
         if !fetched.is_empty() {
             fetched.clear();
             self.abort()?;
         }
         self.keep_place()?;
-        std::thread::sleep(PATIENCE);
+        pace::sleep(PATIENCE);
         Ok(())
     }
 

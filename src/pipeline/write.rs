@@ -1,6 +1,5 @@
 //! From a verdict to what is written: the plan for one record, carried out.
 
-use rdkafka::message::BorrowedMessage;
 use smallvec::SmallVec;
 
 use super::Worker;
@@ -11,24 +10,24 @@ use super::refusal::Undone;
 use crate::cache::View;
 use crate::consent::{Batch, Cleared, End, Grounds, Reason};
 use crate::hold::Id;
-use crate::kafka::writer::WriteError;
 use crate::policy::rules::Needs;
 use crate::record::Record;
 use crate::sink::kafka::{Refusal, Source, Stamp, forward};
 use crate::sink::quarantine::{By, Note, quarantine};
+use crate::source::{Cluster, Message, WriteError, Writer};
 use crate::transform::Outgoing;
 
 /// How many records are read before their subjects are looked up: a core fetches about as many cache lines at once.
 pub(super) const GROUP: usize = 16;
 
-impl Worker<'_> {
+impl<C: Cluster> Worker<'_, C> {
     /// Judges a few records and writes what becomes of them.
-    pub(super) fn group(
+    pub(super) fn group<M: Message>(
         &mut self,
         judge: &mut Judge<'_>,
         batch: &Batch,
         view: &View<'_>,
-        messages: &[(BorrowedMessage<'_>, bool)],
+        messages: &[(M, bool)],
     ) -> Result<(), Undone> {
         // A batch of which nothing is forwarded is committed too.
         self.writer.begin()?;

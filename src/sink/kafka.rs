@@ -1,12 +1,11 @@
 //! Topics of the same cluster.
 
-use rdkafka::message::{Header, OwnedHeaders};
 use smallvec::SmallVec;
 
 use crate::consent::{Cleared, Reason};
 use crate::kafka::partition;
-use crate::kafka::writer::{Write, WriteError, Writer};
 use crate::record::Record;
+use crate::source::{HeaderList, Write, WriteError, Writer};
 use crate::transform::Outgoing;
 
 /// A topic that is written to.
@@ -54,8 +53,8 @@ pub enum Refusal {
 }
 
 /// Writes a cleared record.
-pub fn forward(
-    writer: &mut Writer,
+pub fn forward<W: Writer>(
+    writer: &mut W,
     target: &Target,
     record: &Record<'_>,
     cleared: &Cleared<'_, Outgoing<'_>>,
@@ -82,14 +81,14 @@ pub fn forward(
     if size > target.max_bytes {
         return Err(Refusal::TooLarge);
     }
-    let headers = OwnedHeaders::new_with_capacity(out.headers.len() + 5);
+    let headers = W::Headers::with_capacity(out.headers.len() + 5);
     let write = Write {
         topic: &target.topic,
         partition: partition::choose(key, record.partition, source.partitions, target.partitions),
         key,
         value,
         timestamp: record.timestamp.map(|at| at.0).filter(|ms| *ms >= 0),
-        headers: kept.chain(own).fold(headers, |headers, (key, value)| headers.insert(Header { key, value })),
+        headers: kept.chain(own).fold(headers, |headers, (name, value)| headers.and(name, value)),
         size,
         number: source.number,
     };

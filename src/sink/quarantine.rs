@@ -4,14 +4,13 @@
 //! headers of Kafka Connect's dead letter queue (KIP-298). One that would not fit keeps its coordinates and
 //! the SHA-256 of its value. A quarantine topic is as sensitive as its source.
 
-use rdkafka::message::{Header, OwnedHeaders};
 use sha2::{Digest, Sha256};
 
 use super::kafka::{Source, Target, batch_size};
 use crate::consent::Reason;
 use crate::kafka::partition;
-use crate::kafka::writer::{Write, WriteError, Writer};
 use crate::record::Record;
+use crate::source::{HeaderList, Write, WriteError, Writer};
 
 /// Why a record is set aside, and for which routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +33,8 @@ pub struct By<'a> {
 }
 
 /// Writes a record to the quarantine, once, with a note for each reason.
-pub fn quarantine(
-    writer: &mut Writer,
+pub fn quarantine<W: Writer>(
+    writer: &mut W,
     target: &Target,
     record: &Record<'_>,
     notes: &[Note],
@@ -76,14 +75,14 @@ pub fn quarantine(
     }
     let all = headers.iter().copied().chain(own.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
     let size = batch_size(key, value, all.clone());
-    let list = OwnedHeaders::new_with_capacity(headers.len() + own.len());
+    let list = W::Headers::with_capacity(headers.len() + own.len());
     writer.send(Write {
         topic: &target.topic,
         partition: partition::choose(record.key, record.partition, source.partitions, target.partitions),
         key,
         value,
         timestamp: record.timestamp.map(|at| at.0).filter(|ms| *ms >= 0),
-        headers: all.fold(list, |headers, (key, value)| headers.insert(Header { key, value })),
+        headers: all.fold(list, |headers, (name, value)| headers.and(name, value)),
         size,
         number: source.number,
     })

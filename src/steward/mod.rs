@@ -24,7 +24,7 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::cache::Place;
-use crate::kafka::topics::TopicError;
+use crate::source::TopicError;
 use crate::time::{Clock, Instant, Timestamp};
 use crate::wire::change::Undecodable;
 use plan::Planned;

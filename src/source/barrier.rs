@@ -1,4 +1,4 @@
-//! What the line needs of whoever keeps consent fresh: a barrier.
+//! A barrier: what stands between fetching a batch and deciding it.
 //!
 //! The line knows nothing of how the cache is filled. It takes a claim for what it has fetched, waits, and
 //! gets a view of the cache, or not yet.
