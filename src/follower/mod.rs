@@ -13,6 +13,7 @@
 //! Nothing a message contains can stop the reader: a record that does not decode denies its subject, and a
 //! key that nobody can read stops decisions, not the reading, until a tombstone for it comes.
 
+mod apply;
 mod barrier;
 mod desk;
 mod keys;

@@ -4,20 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::Counter;
-
-use super::keys::{Key, SETTLED};
+use super::apply::{Counts, apply};
 use super::plan::{Follow, Plan};
 use super::{FollowerError, Shared, snapshot};
-use crate::cache::{Applied, Said};
 use crate::source::{Begin, Cluster, Failure, Feed, Message, Polled, Purpose, Trouble};
-use crate::telemetry::Metric;
-use crate::wire::change::{Reading, decode};
+use crate::time::{Clock, Timestamp};
 
 /// Longer than this nothing is waited for, so that a command is soon seen.
 const POLL: Duration = Duration::from_millis(5);
 /// Applied messages are told to the barrier after so many, or when there is a pause.
 const TELL_EVERY: usize = 512;
+
+/// A partition that is followed.
+#[derive(Clone, Copy, Debug)]
+struct Following {
+    /// Which time of following it this is.
+    number: u64,
+    /// Below this offset everything committed is applied.
+    next: i64,
+    /// Since when. What is older was there before: nothing waited for it.
+    since: Timestamp,
+}
 
 /// Reads the consent topic.
 pub struct Reader<C: Cluster> {
@@ -27,39 +34,20 @@ pub struct Reader<C: Cluster> {
     obeyed: (u64, u64),
     /// How many partitions the topic has.
     count: usize,
-    /// What is followed: which time that is, and the offset below which everything committed is applied.
-    following: BTreeMap<usize, (u64, i64)>,
+    following: BTreeMap<usize, Following>,
     untold: usize,
     /// How often the topic had been made anew when this reading of it began.
     changes: u64,
     counts: Counts,
+    clock: Clock,
     /// Nothing is fetched: messages could not be, and the topic is to be read anew.
     broken: bool,
-}
-
-/// What is counted, as handles made once.
-struct Counts {
-    state: Counter,
-    tombstone: Counter,
-    invalid: Counter,
-    version_regressed: Counter,
-    unreadable_tcf: Counter,
-    unreadable_gpp: Counter,
 }
 
 impl<C: Cluster> Reader<C> {
     /// A reader that waits for its first plan.
     pub fn new(shared: Arc<Shared>, cluster: &C) -> Result<Self, FollowerError> {
         let feed = Arc::new(cluster.feed(Purpose::Consent)?);
-        let applied = |kind| Metric::ConsentApplied.counter(&[kind]);
-        let counts = Counts {
-            state: applied("state"),
-            tombstone: applied("tombstone"),
-            invalid: applied("invalid"),
-            version_regressed: Metric::ConsentVersionRegressed.counter(&[]),
-            unreadable_tcf: Metric::ConsentSignalsInvalid.counter(&["tcf"]),
-            unreadable_gpp: Metric::ConsentSignalsInvalid.counter(&["gpp"]),
-        };
         Ok(Self {
             shared,
             feed,
@@ -68,7 +56,8 @@ impl<C: Cluster> Reader<C> {
             following: BTreeMap::new(),
             untold: 0,
             changes: 0,
-            counts,
+            counts: Counts::new(),
+            clock: Clock::default(),
             broken: false,
         })
     }
@@ -99,8 +88,11 @@ impl<C: Cluster> Reader<C> {
             None => self.tell(),
             Some(Ok(Polled::Message(message))) => {
                 let (partition, next) = (message.partition(), message.offset() + 1);
-                if self.pass(partition, next) {
-                    apply(&self.shared, &self.counts, self.count, &message);
+                if let Some(since) = self.pass(partition, next) {
+                    let withdrawn = apply(&self.shared, &self.counts, self.count, &message);
+                    if withdrawn && let Some(at) = message.timestamp().filter(|at| *at >= since) {
+                        self.counts.effective(at, self.clock.now());
+                    }
                 }
                 self.untold += 1;
                 if self.untold >= TELL_EVERY {
@@ -118,10 +110,11 @@ impl<C: Cluster> Reader<C> {
         }
     }
 
-    /// A partition is read up to there. False: it is not followed.
-    fn pass(&mut self, partition: i32, offset: i64) -> bool {
-        let following = usize::try_from(partition).ok().and_then(|at| self.following.get_mut(&at));
-        following.map(|(_, next)| *next = offset.max(*next)).is_some()
+    /// A partition is read up to there: since when it is followed, if it is.
+    fn pass(&mut self, partition: i32, offset: i64) -> Option<Timestamp> {
+        let following = usize::try_from(partition).ok().and_then(|at| self.following.get_mut(&at))?;
+        following.next = offset.max(following.next);
+        Some(following.since)
     }
 
     /// Tells the barrier how far the cache is.
@@ -129,7 +122,7 @@ impl<C: Cluster> Reader<C> {
         if self.broken {
             return;
         }
-        let told = self.following.iter().map(|(partition, (number, next))| (*partition, *number, *next));
+        let told = self.following.iter().map(|(partition, own)| (*partition, own.number, own.next));
         self.shared.state().pass(told);
         self.untold = 0;
         self.shared.changed.ring();
@@ -149,8 +142,8 @@ impl<C: Cluster> Reader<C> {
         } else if self.broken {
             return Ok(());
         }
-        let stays = |(at, (number, _)): (&usize, &(u64, i64))| {
-            plan.follows.get(at).is_some_and(|follow| follow.number == *number)
+        let stays = |(at, own): (&usize, &Following)| {
+            plan.follows.get(at).is_some_and(|follow| follow.number == own.number)
         };
         let gone: Vec<usize> =
             self.following.iter().filter(|one| !stays(*one)).map(|(partition, _)| *partition).collect();
@@ -189,7 +182,8 @@ impl<C: Cluster> Reader<C> {
         for (partition, follow) in follows {
             let kept = restored.get(partition).copied();
             from.push((number(*partition), kept.map_or(follow.from, Begin::At)));
-            self.following.insert(*partition, (follow.number, kept.unwrap_or(0)));
+            let (number, next) = (follow.number, kept.unwrap_or(0));
+            self.following.insert(*partition, Following { number, next, since: self.clock.now() });
         }
         if anew {
             self.feed.assign(topic, &from)
@@ -273,54 +267,4 @@ impl<C: Cluster> Reader<C> {
 /// A partition's number as the client has it.
 fn number(partition: usize) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
-}
-
-/// Applies one message of a topic with so many partitions. Total: whatever it holds.
-fn apply(shared: &Shared, counts: &Counts, count: usize, message: &impl Message) {
-    let (partition, offset) = (message.partition(), message.offset());
-    let (raw_key, body) = (message.key().unwrap_or_default(), message.value());
-    let sharded = shared.settings.share.is_part().then_some(count);
-    let key = match Key::read(raw_key, partition, sharded) {
-        Key::Good(kind, value) => (kind, value),
-        Key::Unreadable => {
-            shared.kept().unreadable.see(partition, offset, raw_key, body.is_none());
-            return;
-        }
-        Key::Misplaced => {
-            shared.kept().misplaced.see(
-                partition,
-                offset,
-                raw_key,
-                body.is_none() && message.has_header(SETTLED),
-            );
-            return;
-        }
-    };
-    let max_grants = shared.caches.settings().max_grants;
-    let reading = Reading { max_grants, signals: &shared.settings.signals };
-    let change = body.map(|body| decode(shared.settings.format, body, key, reading));
-    let (said, count) = match &change {
-        None => (Said::Erased, &counts.tombstone),
-        Some(Ok(change)) => (Said::State(change), &counts.state),
-        Some(Err(_)) => (Said::Invalid, &counts.invalid),
-    };
-    if let Some(Err(error)) = &change {
-        tracing::warn!(partition, offset, %error, "a consent record does not decode; its subject is denied");
-    }
-    let Applied { version_regressed, vocabulary_full } = shared.caches.apply(key, partition, offset, &said);
-    count.increment(1);
-    if let Some(Ok(change)) = &change {
-        counts.unreadable_tcf.increment(change.unreadable.tcf.into());
-        counts.unreadable_gpp.increment(change.unreadable.gpp.into());
-    }
-    if version_regressed {
-        counts.version_regressed.increment(1);
-    }
-    if vocabulary_full {
-        tracing::warn!(
-            partition,
-            offset,
-            "too many different words in consent records; the subject is denied"
-        );
-    }
 }

@@ -52,6 +52,8 @@ pub enum Metric {
     ConsentConflicted,
     /// Consent records whose version went back.
     ConsentVersionRegressed,
+    /// How long a withdrawal took to be obeyed.
+    WithdrawalEffective,
     /// Privacy strings in consent records that do not decode.
     ConsentSignalsInvalid,
     /// How far the cache is behind, in records.
@@ -139,6 +141,7 @@ impl Metric {
         Self::ConsentSplits,
         Self::ConsentConflicted,
         Self::ConsentVersionRegressed,
+        Self::WithdrawalEffective,
         Self::ConsentSignalsInvalid,
         Self::ConsentLag,
         Self::ConsentStaleness,

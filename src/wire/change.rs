@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::signals::{Signals, Unreadable};
 
 use crate::consent::window::Window;
-use crate::consent::{Shape, normalize};
+use crate::consent::{Shape, Status, normalize};
 use crate::time::Timestamp;
 
 pub use super::change_json::decode as decode_json;
@@ -39,6 +39,21 @@ pub struct Change {
     pub grants: Vec<GrantLine>,
     /// Its privacy strings that do not decode: they refuse what they govern.
     pub unreadable: Unreadable,
+}
+
+impl Change {
+    /// Whether anything in it is refused, or was taken back.
+    pub fn refuses(&self) -> bool {
+        let refuses = |grant: &GrantLine| match grant.shape.status {
+            Status::Refused
+            | Status::Withdrawn
+            | Status::Revoked
+            | Status::Objected
+            | Status::Invalidated => true,
+            Status::Requested | Status::Given | Status::Confirmed | Status::Unrecognized => false,
+        };
+        self.restricted || self.grants.iter().any(refuses)
+    }
 }
 
 /// One grant: its words and its times.

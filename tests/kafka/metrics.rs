@@ -7,7 +7,7 @@ use super::kafka;
 use super::people::{consent, event, grant, granted, withdrawn};
 use super::proxy::Proxy;
 use super::shop::Shop;
-use super::wait::secs;
+use super::wait::{secs, until};
 
 /// Stands in ids, values, keys, headers and consents, and nowhere in what the proxy says of itself.
 const PLANTED: &str = "planted";
@@ -104,6 +104,18 @@ fn check_counts(proxy: &Proxy, total: u64) {
     assert!(samples.iter().all(|(_, count)| count.fract() == 0.0));
 }
 
+/// How soon a withdrawal is obeyed is told of those that come now, and not of those that were there before.
+fn check_withdrawal(shop: &Shop, proxy: &Proxy) {
+    let of = |part: &str| proxy.metrics().sum(&format!("consentry_withdrawal_effective_seconds_{part}"), &[]);
+    assert!(of("count") < 0.5, "one was there before, and nobody waited for it");
+    shop.consents([&granted(&planted(6))]);
+    shop.consents([&withdrawn(&planted(1)), &withdrawn(&planted(6))]);
+    until(secs(20), || of("count") > 1.5, || "a withdrawal is not told of".into());
+    let (count, sum) = (of("count"), of("sum"));
+    assert!(count < 2.5 && sum < 10.0, "{count} withdrawals took {sum} s in all");
+    println!("withdrawal_effective: {:.1} ms", sum / count * 1000.0);
+}
+
 fn play(name: &str, arguments: &[&str]) -> Option<String> {
     let kafka = kafka()?;
     let mut shop = Shop::new(&kafka.address, name, 2, 2);
@@ -113,6 +125,7 @@ fn play(name: &str, arguments: &[&str]) -> Option<String> {
     proxy.wait_ready(secs(60));
     shop.done(secs(60));
     check_counts(&proxy, total);
+    check_withdrawal(&shop, &proxy);
     // A key that cannot be read, and then a second life of the group: what is said of trouble counts too.
     let key = format!("{PLANTED}\u{0}");
     let (partition, _) =

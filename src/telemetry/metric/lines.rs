@@ -2,7 +2,7 @@
 
 use metrics::Unit;
 
-use super::{Metric, Spec, counter, gauge};
+use super::{Metric, Spec, counter, gauge, seconds};
 
 impl Metric {
     /// The lines that tell what waits.
@@ -68,6 +68,11 @@ impl Metric {
     /// The lines that tell how the following of the consent topic stands, and the process.
     const fn standing_spec(self) -> Spec {
         match self {
+            Self::WithdrawalEffective => seconds(
+                "consentry_withdrawal_effective_seconds",
+                &[],
+                "From the Kafka timestamp of a consent change that refuses or erases until every decision obeys it",
+            ),
             Self::ConsentLag => gauge(
                 "consentry_consent_lag",
                 &["partition"],
