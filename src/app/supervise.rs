@@ -16,6 +16,13 @@ use crate::time::Instant;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Each call about a transaction has a time-out of its own, and all of them together take less. librdkafka has
+/// been seen not to keep one (confluentinc/librdkafka#5456).
+const HUNG_AFTER: Duration = Duration::from_secs(60);
+/// A commit that takes longer is said to; it takes some milliseconds where all brokers are well.
+const SLOW_AFTER: Duration = Duration::from_secs(3);
+/// And for so long none must, until it is over: one that was given up is tried again at once.
+const CALM_AFTER: Duration = Duration::from_secs(4);
 /// A worker that worked for so long has got over what ended it before.
 pub(super) const STEADY: Duration = Duration::from_secs(60);
 
@@ -40,14 +47,38 @@ pub fn pipeline<C: Cluster>(parts: Parts<C>, tell: &Sender<Error>, left: &Atomic
                 Err(error) => drop(tell.send(Error::Thread(error))),
             }
         }
+        let mut slow = Slow(vec![None; line.workers()]);
         while workers.iter().any(|worker| !worker.is_finished()) {
-            if let Some(number) = line.hung() {
+            slow.look(&line);
+            if let Some(number) = (0..line.workers()).find(|number| line.waits_longer(*number, HUNG_AFTER)) {
                 line.block(Cause::Worker(name.clone(), number), "a call to the brokers hangs".to_owned());
                 return drop(tell.send(Error::Hung(name)));
             }
             std::thread::sleep(LOOK_EVERY);
         }
     });
+}
+
+/// Since when no commit of each worker was slow, where one was.
+struct Slow(Vec<Option<Instant>>);
+
+impl Slow {
+    /// Says in readiness which workers wait for an acknowledgement that does not come.
+    fn look<C: Cluster>(&mut self, line: &Line<C>) {
+        for (number, seen) in self.0.iter_mut().enumerate() {
+            let cause = || Cause::CommitWaiting(line.name().to_owned(), number);
+            if line.waits_longer(number, SLOW_AFTER) {
+                if seen.replace(Instant::now()).is_none() {
+                    let detail = "the leaders of its sinks, or the coordinators of its group and transactions, have \
+                                  acknowledged nothing for some seconds";
+                    line.block(cause(), detail.to_owned());
+                }
+            } else if seen.is_some_and(|seen| seen.elapsed() > CALM_AFTER) {
+                *seen = None;
+                line.clear(&cause());
+            }
+        }
+    }
 }
 
 /// Looks at the topics until they can be used. `None`: stopped before.

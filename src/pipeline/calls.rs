@@ -28,10 +28,10 @@ impl Calls {
         call
     }
 
-    /// A worker that has been in one call for longer than this.
-    pub fn longer_than(&self, bound: Duration) -> Option<usize> {
+    /// Whether a worker has been in one call for longer than this.
+    pub fn is_longer(&self, worker: usize, bound: Duration) -> bool {
         let since = |call: &Mutex<Option<Instant>>| *call.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.iter().position(|call| since(call).is_some_and(|since| since.elapsed() > bound))
+        self.0.get(worker).and_then(since).is_some_and(|since| since.elapsed() > bound)
     }
 }
 
@@ -56,12 +56,12 @@ mod tests {
     #[test]
     fn a_call_that_does_not_return_is_found() {
         let calls = Calls::new(2);
-        assert_eq!(calls.longer_than(Duration::ZERO), None);
+        assert!(!calls.is_longer(1, Duration::ZERO));
         let call = calls.begin(1);
         std::thread::sleep(Duration::from_millis(2));
-        assert_eq!(calls.longer_than(Duration::from_millis(1)), Some(1));
-        assert_eq!(calls.longer_than(Duration::from_secs(60)), None);
+        assert!(calls.is_longer(1, Duration::from_millis(1)) && !calls.is_longer(0, Duration::ZERO));
+        assert!(!calls.is_longer(1, Duration::from_secs(60)));
         drop(call);
-        assert_eq!(calls.longer_than(Duration::ZERO), None);
+        assert!(!calls.is_longer(1, Duration::ZERO));
     }
 }

@@ -28,9 +28,6 @@ const LONGEST_LINGER: Duration = Duration::from_millis(50);
 /// What a transaction may take to end, beyond the time it gathers: readers wait so long at one whose writer
 /// was killed.
 const TRANSACTION_SPARE: Duration = Duration::from_secs(15);
-/// Each call about a transaction has a time-out of its own, and all of them together take less. librdkafka has
-/// been seen not to keep one (confluentinc/librdkafka#5456).
-const HUNG_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a pipeline's topics cannot be used.
 #[derive(Debug, Error)]
@@ -184,6 +181,8 @@ impl<C: Cluster> Line<C> {
             linger: LONGEST_LINGER.min(self.commit_interval() / 2),
             cautious,
         };
+        // It asks the coordinator for its transactions' id.
+        let _call = self.call(worker);
         self.parts.cluster.open(&settings)
     }
 
@@ -267,9 +266,9 @@ impl<C: Cluster> Line<C> {
         self.calls.begin(worker)
     }
 
-    /// A worker whose call has not returned for so long that it never will.
-    pub fn hung(&self) -> Option<usize> {
-        self.calls.longer_than(HUNG_AFTER)
+    /// Whether a worker's call has not returned for longer than this.
+    pub fn waits_longer(&self, worker: usize, bound: Duration) -> bool {
+        self.calls.is_longer(worker, bound)
     }
 
     /// Whether records that are gone are passed over.

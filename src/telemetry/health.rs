@@ -49,6 +49,8 @@ pub enum Cause {
     HoldFull(String, usize),
     /// What waits at this worker of this pipeline is not loaded yet, and should be.
     HoldLoading(String, usize),
+    /// A commit of this worker of this pipeline is not acknowledged.
+    CommitWaiting(String, usize),
     /// This worker of this pipeline is not running.
     Worker(String, usize),
     /// The process is stopping.
@@ -76,6 +78,7 @@ impl Cause {
             Self::Gap(..) => "gap",
             Self::HoldFull(..) => "hold_full",
             Self::HoldLoading(..) => "hold_loading",
+            Self::CommitWaiting(..) => "commit_waiting",
             Self::Worker(..) => "worker",
             Self::Draining => "draining",
         }
@@ -89,6 +92,7 @@ impl Cause {
             | Self::Gap(pipeline, _)
             | Self::HoldFull(pipeline, _)
             | Self::HoldLoading(pipeline, _)
+            | Self::CommitWaiting(pipeline, _)
             | Self::Worker(pipeline, _) => Some(pipeline),
             Self::Starting
             | Self::ConsentLoading

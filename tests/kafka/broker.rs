@@ -1,8 +1,9 @@
 //! A real Apache Kafka broker: one node, KRaft, on free ports of the loopback address.
 //!
-//! The tests share one, started by the first that asks; those that must take a broker away share another.
-//! Topics are never made by accident (`auto.create.topics.enable=false`), so that what a missing topic does
-//! can be seen. Nothing is deleted for its age: the tests choose their own timestamps.
+//! The tests share one, started by the first that asks; those that must take a broker away share another, and
+//! `faults` has three that are one cluster. Topics are never made by accident (`auto.create.topics.enable=false`),
+//! so that what a missing topic does can be seen. Nothing is deleted for its age: the tests choose their own
+//! timestamps.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -21,33 +22,43 @@ pub struct Broker {
     pub address: String,
     pub class_path: String,
     dir: PathBuf,
+    heap: &'static str,
     java: Mutex<Option<Child>>,
 }
 
 impl Broker {
     /// Starts a broker of its own data on its own ports and waits until it answers.
     pub fn start(class_path: &str) -> Self {
+        let (port, controller) = (free_port(), free_port());
+        let broker = Self::new(class_path, port, &alone(port, controller), "-Xmx1g");
+        broker.format(&["--standalone"]);
+        broker.resume();
+        broker
+    }
+
+    /// A broker with a directory of its own that listens at `port` with these properties, beside those that all
+    /// have. Nothing runs yet.
+    pub fn new(class_path: &str, port: u16, properties: &str, heap: &'static str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = jars::home().join(format!("run-{}-{number}", std::process::id()));
         fs::create_dir_all(&dir).expect("a directory under `target`");
         reaper::remove(&dir);
-        let (port, controller) = (free_port(), free_port());
-        write_properties(&dir, port, controller);
-        let broker = Self {
+        write_properties(&dir, properties);
+        Self {
             address: format!("127.0.0.1:{port}"),
             class_path: class_path.to_owned(),
             dir,
+            heap,
             java: Mutex::new(None),
-        };
-        broker.format();
-        broker.resume();
-        broker
+        }
     }
 
-    fn format(&self) {
+    /// Makes its empty log directory.
+    pub fn format(&self, arguments: &[&str]) {
         let out = Command::new("java")
-            .args(["-cp", &self.class_path, "kafka.tools.StorageTool", "format", "--standalone"])
+            .args(["-XX:TieredStopAtLevel=1", "-cp", &self.class_path, "kafka.tools.StorageTool", "format"])
+            .args(arguments)
             .args(["-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"])
             .arg(self.dir.join("server.properties"))
             .output()
@@ -55,11 +66,17 @@ impl Broker {
         assert!(out.status.success(), "`StorageTool format`: {}", String::from_utf8_lossy(&out.stderr));
     }
 
-    /// Starts the process, after [`Broker::stop`] with the same data and ports.
+    /// Starts the process, after [`Broker::stop`] with the same data and ports, and waits until it answers.
     pub fn resume(&self) {
+        self.launch();
+        until(Duration::from_secs(90), || clients::answers(&self.address), || self.last_words());
+    }
+
+    /// Starts the process.
+    pub fn launch(&self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
         let child = Command::new("java")
-            .args(["-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"])
+            .args(["-Xms256m", self.heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"])
             .arg(format!("-Dlog4j2.configurationFile={}", self.dir.join("log4j2.yaml").display()))
             .args(["-cp", &self.class_path, "kafka.Kafka"])
             .arg(self.dir.join("server.properties"))
@@ -70,7 +87,12 @@ impl Broker {
             .expect("java");
         reaper::watch(child.id());
         *self.java.lock().expect("no panic under the lock") = Some(child);
-        until(Duration::from_secs(90), || clients::answers(&self.address), || self.last_words());
+    }
+
+    /// Whether there is a process, be it paused.
+    pub fn is_there(&self) -> bool {
+        let mut java = self.java.lock().expect("no panic under the lock");
+        java.as_mut().is_some_and(|child| child.try_wait().expect("our child").is_none())
     }
 
     /// Takes the broker away at once, as a power cut would.
@@ -131,7 +153,8 @@ impl Broker {
         self.dir.join("broker.log")
     }
 
-    fn last_words(&self) -> String {
+    /// The end of its log.
+    pub fn last_words(&self) -> String {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let from = log.len().saturating_sub(4000);
         format!("the broker does not answer; its log ends with: {}", log.get(from..).unwrap_or_default())
@@ -146,29 +169,36 @@ impl Drop for Broker {
 
 /// A port that nobody listens on, below the range from which outgoing connections take theirs: a client
 /// that keeps knocking at a stopped broker's port could otherwise be given that very port.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let mut tries = std::iter::repeat_with(|| fastrand::u16(12_000..32_000)).take(1000);
     tries.find(free).expect("a free port in a thousand tries")
 }
 
-fn write_properties(dir: &Path, port: u16, controller: u16) {
-    let properties = format!(
-        "process.roles=broker,controller\n\
-         node.id=1\n\
+/// One node that is all there is.
+fn alone(port: u16, controller: u16) -> String {
+    format!(
+        "node.id=1\n\
          controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
          listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
          advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         controller.listener.names=CONTROLLER\n\
-         inter.broker.listener.name=PLAINTEXT\n\
-         log.dirs={}\n\
-         auto.create.topics.enable=false\n\
          default.replication.factor=1\n\
          offsets.topic.replication.factor=1\n\
          offsets.topic.num.partitions=4\n\
          transaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\n\
-         transaction.state.log.num.partitions=4\n\
+         transaction.state.log.num.partitions=4\n"
+    )
+}
+
+fn write_properties(dir: &Path, own: &str) {
+    let properties = format!(
+        "{own}\
+         process.roles=broker,controller\n\
+         controller.listener.names=CONTROLLER\n\
+         inter.broker.listener.name=PLAINTEXT\n\
+         log.dirs={}\n\
+         auto.create.topics.enable=false\n\
          log.cleaner.dedupe.buffer.size=33554432\n\
          log.retention.ms=-1\n\
          file.delete.delay.ms=1000\n\

@@ -25,6 +25,7 @@ mod due;
 mod exactly;
 mod fail_closed;
 mod fail_closed_consents;
+mod faults;
 mod groups;
 mod harness;
 mod holds;
@@ -93,19 +94,32 @@ impl std::ops::Deref for Kafka {
     }
 }
 
-/// The shared broker, started by the first that asks; `None` where there cannot be one.
-fn kafka() -> Option<Kafka> {
+/// The right to use the machine alone.
+fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let broker = BROKER.get_or_init(|| match jars::class_path() {
-        Ok(class_path) => Some(Broker::start(&class_path)),
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where there is a Kafka; `None`, and says why, where there cannot be one.
+fn class_path() -> Option<&'static str> {
+    static CLASS_PATH: OnceLock<Option<String>> = OnceLock::new();
+    let class_path = CLASS_PATH.get_or_init(|| match jars::class_path() {
+        Ok(class_path) => Some(class_path),
         Err(why) => {
             say(&format!("\n*** THE TESTS ON A REAL KAFKA DO NOT RUN: {why}\n"));
             None
         }
     });
     let required = std::env::var_os("CONSENTRY_REQUIRE_KAFKA").is_some_and(|value| value == "1");
-    assert!(broker.is_some() || !required, "CONSENTRY_REQUIRE_KAFKA=1, and there is no Kafka");
-    broker.as_ref().map(|broker| Kafka { broker, since: Instant::now(), _alone: alone })
+    assert!(class_path.is_some() || !required, "CONSENTRY_REQUIRE_KAFKA=1, and there is no Kafka");
+    class_path.as_deref()
+}
+
+/// The shared broker, started by the first that asks; `None` where there cannot be one.
+fn kafka() -> Option<Kafka> {
+    static BROKER: OnceLock<Broker> = OnceLock::new();
+    let alone = alone();
+    let class_path = class_path()?;
+    let broker = BROKER.get_or_init(|| Broker::start(class_path));
+    Some(Kafka { broker, since: Instant::now(), _alone: alone })
 }

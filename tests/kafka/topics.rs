@@ -19,6 +19,9 @@ pub const CONSENT: &[(&str, &str)] = &[
     ("segment.ms", "600000"),
 ];
 
+/// As many replicas as the cluster gives a topic of which nothing is said.
+const REPLICAS: TopicReplication<'_> = TopicReplication::Fixed(-1);
+
 /// A topic that is to be: its name, partitions and settings.
 pub type Wanted<'t> = (&'t str, i32, &'t [(&'t str, &'t str)]);
 
@@ -36,7 +39,7 @@ impl Topics {
 
     /// Makes a topic; waits out a deletion of the same name.
     pub fn create(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let mut topic = NewTopic::new(name, partitions, REPLICAS);
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
@@ -49,10 +52,20 @@ impl Topics {
         self.wait_for(name, partitions);
     }
 
+    /// Makes a topic with these replicas of each partition; the first is the leader.
+    pub fn place(&self, name: &str, replicas: &[&[i32]], settings: &[(&str, &str)]) {
+        let count = i32::try_from(replicas.len()).expect("few");
+        let topic = NewTopic::new(name, count, TopicReplication::Variable(replicas));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let made = wait(self.admin.create_topics([&topic], &options()));
+        assert!(made[0].is_ok(), "cannot make `{name}`: {made:?}");
+        self.wait_for(name, count);
+    }
+
     /// Makes several topics at once, none of which was ever there.
     pub fn create_all(&self, all: &[Wanted<'_>]) {
         let new = all.iter().map(|(name, partitions, settings)| {
-            let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
+            let topic = NewTopic::new(name, *partitions, REPLICAS);
             settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
         });
         let made = wait(self.admin.create_topics(&new.collect::<Vec<_>>(), &options()));
@@ -64,6 +77,12 @@ impl Topics {
         let done = wait(self.admin.delete_topics(&[name], &options()));
         assert!(done[0].is_ok(), "cannot delete `{name}`: {done:?}");
         until(secs(30), || self.partitions(name) == 0, || format!("`{name}` is still there"));
+    }
+
+    /// Deletes several topics at once, and does not wait until they are gone.
+    pub fn delete_all(&self, names: &[&str]) {
+        let done = wait(self.admin.delete_topics(names, &options()));
+        assert!(done.iter().all(Result::is_ok), "cannot delete {names:?}: {done:?}");
     }
 
     /// Adds partitions up to this many.

@@ -1,0 +1,38 @@
+//! Brokers that are killed: each has one role by itself, so that it is known what was missing.
+
+use super::Fault;
+use super::scene::{Role, Scene};
+use crate::kafka::wait::secs;
+
+pub fn all() -> Vec<Fault> {
+    vec![
+        Fault::new("consent leader killed, stays away", Role::ConsentLeader, (1, 2), kill),
+        Fault::new("consent leader killed and started again", Role::ConsentLeader, (0, 2), restart),
+        Fault::new("source leader killed, stays away", Role::SourceLeader, (0, 2), kill),
+        Fault::new("sink leader killed, stays away", Role::SinkLeader, (1, 2), kill),
+        Fault::new("sink leader frozen for 5 s", Role::SinkLeader, (0, 2), freeze),
+        Fault::new("consent leader frozen for 5 s", Role::ConsentLeader, (0, 2), freeze),
+        Fault::new("group coordinator killed, stays away", Role::GroupCoordinator, (0, 2), kill),
+        Fault::new("transaction coordinator killed, stays away", Role::TransactionCoordinator, (1, 2), kill),
+    ]
+}
+
+/// The others take over.
+fn kill(scene: &mut Scene<'_>) {
+    scene.node().stop();
+}
+
+fn restart(scene: &mut Scene<'_>) {
+    scene.node().stop();
+    scene.pass(secs(1));
+    scene.node().launch();
+    scene.over();
+}
+
+/// Longer than it takes the others to give it up: it wakes to a cluster that has gone on without it.
+fn freeze(scene: &mut Scene<'_>) {
+    scene.node().pause();
+    scene.pass(secs(5));
+    scene.node().carry_on();
+    scene.over();
+}
