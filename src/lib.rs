@@ -7,7 +7,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 0 | [`time`]: what time it is, asked in one place |
+//! | 0 | [`time`]: what time it is, asked in one place · [`oracle`]: the decision once more, slow and obvious, to hold the first to |
 //! | 1 | [`record`]: a record as it came · [`consent`]: subjects, grants, **the decision**, permits |
 //! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON, Protobuf, privacy strings ⇄ what they mean |
 //! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot · [`hold`]: what waits, by subject and by time · [`renewal`]: whom to ask again |
@@ -51,6 +51,7 @@ pub mod due;
 pub mod follower;
 pub mod hold;
 pub mod kafka;
+pub mod oracle;
 pub mod pipeline;
 pub mod policy;
 pub mod record;
