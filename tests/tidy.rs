@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 12] = [
     &["time", "oracle"],
     &["record", "consent"],
     &["policy", "wire"],
-    &["transform", "cache", "hold", "quarantine", "renewal"],
+    &["transform", "cache", "hold", "quarantine", "renewal", "audit"],
     &["telemetry", "source"],
     &["kafka", "registry"],
     &["sink"],

@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod client;
+pub mod extent;
 pub mod inspect;
 pub mod member;
 pub mod partition;

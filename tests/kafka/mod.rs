@@ -46,6 +46,7 @@ mod signals;
 mod snapshot;
 mod start_gate;
 mod topics;
+mod verify;
 mod wait;
 
 use std::io::Write;
