@@ -165,7 +165,7 @@ pub struct Report {
     pub agreed: BTreeMap<&'static str, u64>,
     /// Of these, those of which it cannot be said.
     pub undecidable: BTreeMap<Undecidable, u64>,
-    /// What is wrong: the first [`MAX_FINDINGS`].
+    /// What is wrong: the first 10,000.
     pub findings: Vec<Finding>,
     /// How many are wrong, by what.
     pub counts: BTreeMap<Kind, u64>,

@@ -7,16 +7,17 @@
 //!
 //! **What is known of a decision.** Nobody wrote down when a record was decided. But it was after the record was
 //! appended and not after now; and every consent change that was acknowledged before the record was appended had to be
-//! heeded. So there are a few states and a stretch of time under which it may have been decided ([`possible`]): a
+//! heeded. So there are a few states and a stretch of time under which it may have been decided (`possible`): a
 //! forwarded record that none of them permits is a finding, one that is missing though all of them permit is one, and
 //! where they disagree about a record that left no trace that is counted as undecidable, never guessed. What a
 //! first-party route stamps (`consentry.consent_offset`) names the state exactly.
 //!
 //! **The order of two topics** is taken from what proves it: within a partition of a source, what a record's stamp names
-//! had been read before the next was decided, and what its subject said later had not before the one before it was. Else from Kafka's timestamps; where a producer made one of the two, they
-//! must differ by more than the policy's `clock_skew`.
+//! had been read before the next was decided, and what its subject said after that had not been read before. Else from
+//! Kafka's timestamps; where a producer made one of the two, they must differ by more than the policy's `clock_skew`. With
+//! `freshness: {within: …}` an older state is allowed, and no finding.
 //!
-//! **A forwarded record does not say which it was.** It is found by what it holds ([`matching`]): for each record of the
+//! **A forwarded record does not say which it was.** It is found by what it holds (`matching`): for each record of the
 //! source it is worked out what each route would let pass at each level.
 //!
 //! A finding names places, routes, reasons and labels of the configuration, never a subject nor anything out of a
