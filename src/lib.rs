@@ -7,10 +7,10 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 0 | [`time`]: what time it is, asked in one place |
+//! | 0 | [`time`]: what time it is, asked in one place · [`oracle`]: the decision once more, slow and obvious, to hold the first to |
 //! | 1 | [`record`]: a record as it came · [`consent`]: subjects, grants, **the decision**, permits |
 //! | 2 | [`policy`]: rules compiled from settings · [`wire`]: JSON, Protobuf, privacy strings ⇄ what they mean |
-//! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot · [`hold`]: what waits, by subject and by time · [`renewal`]: whom to ask again |
+//! | 3 | [`transform`]: field actions on a permitted record · [`cache`]: subject → state, and that as a snapshot · [`hold`]: what waits, by subject and by time · [`renewal`]: whom to ask again · [`audit`]: what stands in topics, held to the oracle |
 //! | 4 | [`telemetry`]: names, the count of the four ends, readiness, logs · [`source`]: what the line needs of a cluster and of the barrier, as traits |
 //! | 5 | [`kafka`]: the cluster that librdkafka reaches: clients, the group, transactions, topics |
 //! | 6 | [`sink`]: topics, and the quarantine |
@@ -42,6 +42,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod broker;
 pub mod cache;
 pub mod cli;
@@ -51,6 +52,7 @@ pub mod due;
 pub mod follower;
 pub mod hold;
 pub mod kafka;
+pub mod oracle;
 pub mod pipeline;
 pub mod policy;
 pub mod record;

@@ -12,10 +12,10 @@ use syn::visit::Visit;
 
 /// Rooms by floor: a room uses lower floors only, never another room of its own.
 const FLOORS: [&[&str]; 12] = [
-    &["time"],
+    &["time", "oracle"],
     &["record", "consent"],
     &["policy", "wire"],
-    &["transform", "cache", "hold", "quarantine", "renewal"],
+    &["transform", "cache", "hold", "quarantine", "renewal", "audit"],
     &["telemetry", "source"],
     &["kafka", "registry"],
     &["sink"],
@@ -57,6 +57,9 @@ const KEPT: [(&str, &[&str]); 5] = [
     ("clap_complete", &["cli"]),
     ("anyhow", &["cli"]),
 ];
+
+/// Rooms that nobody but these may use: what is there to disagree must not become a part of what it is held against.
+const APART: [(&str, &[&str]); 1] = [("oracle", &["audit"])];
 
 /// Lines of a file before its tests.
 const MAX_FILE: usize = 400;
@@ -291,6 +294,20 @@ fn floors(source: &Source) -> Vec<String> {
     others.iter().filter(|other| upward(other)).map(complain).collect()
 }
 
+fn apart(source: &Source) -> Vec<String> {
+    let module = source.module();
+    let own = module.first().copied().unwrap_or("lib");
+    let paths = paths(&source.tokens());
+    let rooms: Vec<String> = paths.iter().filter_map(|path| room(path, &module)).collect();
+    let mut found = Vec::new();
+    for (kept, users) in APART {
+        if own != kept && !users.contains(&own) && rooms.iter().any(|room| room == kept) {
+            found.push(format!("{}: `{kept}` is for {} alone", source.path, users.join(", ")));
+        }
+    }
+    found
+}
+
 fn crates(source: &Source) -> Vec<String> {
     let module = source.module();
     let own = module.first().copied().unwrap_or("lib");
@@ -418,6 +435,18 @@ fn a_module_uses_only_lower_floors() {
 }
 
 #[test]
+fn the_second_implementation_stays_apart() {
+    hold(apart);
+    let own = sources().into_iter().filter(|source| source.module().first() == Some(&"oracle"));
+    let others = own.flat_map(|source| {
+        let module = source.module();
+        let used = paths(&source.tokens()).into_iter().filter_map(|path| room(&path, &module));
+        used.filter(|room| room != "oracle").collect::<Vec<_>>()
+    });
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new(), "the oracle uses nothing of the crate");
+}
+
+#[test]
 fn crates_stay_in_their_rooms() {
     hold(crates);
 }
@@ -481,12 +510,23 @@ fn a_planted_look_upward_is_caught() {
     assert_eq!(caught("consent/decide.rs", "fn f() { println!(\"{}\", crate::cache::SIZE); }"), 1);
     assert_eq!(caught("consent/decide.rs", "use crate::record::Record;"), 1, "its own floor");
     assert_eq!(caught("attic/mod.rs", ""), 1, "a room without a floor");
+    assert_eq!(caught("oracle/decide.rs", "use crate::consent::Reason;"), 1);
+    assert_eq!(caught("oracle/decide.rs", "use crate::time::Timestamp;"), 1, "not even that");
     assert_eq!(caught("consent/decide.rs", "use crate::time::Timestamp; use super::grant::Grant;"), 0);
     assert_eq!(caught("consent/a/b.rs", "use super::super::grant::Grant;"), 0);
     assert_eq!(
         caught("consent/mod.rs", "#[cfg(test)] mod tests { use crate::cache::Cache; } // crate::app::x"),
         0
     );
+}
+
+#[test]
+fn a_planted_use_of_the_second_implementation_is_caught() {
+    let caught = |path, text| planted(apart, path, text);
+    assert_eq!(caught("pipeline/judge.rs", "use crate::oracle::judge;"), 1);
+    assert_eq!(caught("cli/explain.rs", "fn f() { crate::oracle::time::rfc3339(\"x\"); }"), 1);
+    assert_eq!(caught("oracle/lines.rs", "use super::judge; use crate::oracle::time;"), 0);
+    assert_eq!(caught("audit/mod.rs", "use crate::oracle;"), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod due;
 pub mod explain;
 pub mod supervise;
+pub mod verify;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod run;
 mod schema;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ const EXAMPLES: &str = "Examples:
   consentry check consentry.yaml       find every problem of a configuration
   consentry run consentry.yaml         forward what is permitted
   consentry explain --config consentry.yaml --consents consents.jsonl --events events.jsonl --why
+  consentry verify consentry.yaml      audit what was done, from what stands in the topics
   consentry consent withdraw user_id:u-17 --config consentry.yaml";
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +56,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Consent(Box<consent::Args>),
+    Verify(verify::Args),
     Demo(demo::Args),
     Schema(schema::Args),
     Completions(Completions),
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -53,6 +53,24 @@ const MAX_BYTES: u64 = 16 << 20;
 /// # Errors
 /// Every problem of the file at once.
 pub fn load(path: &Path, given: Given<'_>) -> Result<Ready, Problems> {
+    let (name, text) = read(path)?;
+    parse(&name, &text, given)
+}
+
+/// Reads and checks the file at `path`, and gives it as JSON too: as it is written, without its defaults.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_written(path: &Path, given: Given<'_>) -> Result<(Ready, serde_json::Value), Problems> {
+    let (name, text) = read(path)?;
+    let ready = parse(&name, &text, given)?;
+    let mut problems = Problems::new(&name, &text);
+    let written = yaml::read(&text, &mut problems).map(yaml::Node::into_json);
+    Ok((ready, written.unwrap_or_default()))
+}
+
+/// A file's name and text.
+fn read(path: &Path) -> Result<(String, String), Problems> {
     let is_input = path == Path::new("-");
     let name = if is_input { "<stdin>".to_owned() } else { path.display().to_string() };
     let bytes = bytes(path, is_input).map_err(|error| {
@@ -63,13 +81,13 @@ pub fn load(path: &Path, given: Given<'_>) -> Result<Ready, Problems> {
         let message = format!("the file has more than {} MiB", MAX_BYTES >> 20);
         return Err(Problems::whole(&name, message, "give the path of a configuration file"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let message = format!("the file is not UTF-8: line {line} holds bytes that are no text");
         Problems::whole(&name, message, "save it as UTF-8")
     })?;
-    parse(&name, text, given)
+    Ok((name, text))
 }
 
 /// What a file holds, up to a byte more than it may. Whatever might never end is not opened.

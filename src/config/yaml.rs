@@ -136,6 +136,18 @@ impl Node {
         matches!(self.value, Value::Hole)
     }
 
+    /// As JSON; what could not be read is null.
+    pub fn into_json(self) -> Json {
+        match self.value {
+            Value::Scalar(scalar) => scalar,
+            Value::List(items) => items.into_iter().map(Self::into_json).collect(),
+            Value::Map(entries) => {
+                Json::Object(entries.into_iter().map(|entry| (entry.key, entry.node.into_json())).collect())
+            }
+            Value::Hole => Json::Null,
+        }
+    }
+
     /// Makes a hole of each key that its mapping has already, and complains.
     pub fn drop_repeated(&mut self, problems: &mut Problems) {
         match &mut self.value {

@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod client;
 mod cluster;
+pub mod extent;
 pub mod feed;
 pub mod inspect;
 pub mod member;

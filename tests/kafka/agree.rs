@@ -17,7 +17,7 @@
 
 mod explained;
 mod facts;
-mod scene;
+pub mod scene;
 mod seen;
 
 use std::collections::BTreeMap;

@@ -47,6 +47,7 @@ mod signals;
 mod snapshot;
 mod start_gate;
 mod topics;
+mod verify;
 mod wait;
 
 use std::io::Write;

@@ -111,12 +111,18 @@ impl Scene {
 
     /// Makes the topics and writes everything, and notes where each event has come to stand.
     pub fn write(&mut self, address: &str) {
+        self.write_with(address, &[]);
+    }
+
+    /// The same, with more settings of the sources and of the consent topic.
+    pub fn write_with(&mut self, address: &str, settings: &[(&str, &str)]) {
         let (topics, writer) = (Topics::new(address), Writer::new(address));
         let consents = self.consent_topic();
         let (sink, quarantine) = (self.sink(), self.quarantine());
+        let consent = [CONSENT, settings].concat();
         let mut all: Vec<Wanted<'_>> =
-            vec![(&consents, CONSENTS, CONSENT), (&sink, 1, &[]), (&quarantine, 1, &[])];
-        all.extend(self.sources().map(|source| (source, SOURCES, &[][..])));
+            vec![(&consents, CONSENTS, &consent), (&sink, 1, &[]), (&quarantine, 1, &[])];
+        all.extend(self.sources().map(|source| (source, SOURCES, settings)));
         topics.create_all(&all);
         writer.all(&consents, &self.messages());
         let mut ends = BTreeMap::new();

@@ -5,27 +5,31 @@
 
 use super::{
     json::{self, Node},
-    rules::Window,
+    rules::{Rules, Window},
     signals,
     time::{self, Millis},
 };
-use serde_json::Value;
 
 /// What one key holds on one partition.
 #[derive(Clone, Debug)]
-pub enum Held {
+enum Held {
     Tombstone,
     Invalid,
     State(State),
 }
 
+/// What one message of the consent topic says of its subject.
+#[derive(Clone, Debug)]
+pub struct Said(Held);
+
+/// What a readable record says.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    pub grants: Vec<Grant>,
-    pub time_zone: String,
-    pub windows: Vec<(String, Window)>,
-    pub gpc: bool,
-    pub restricted: bool,
+    pub(super) grants: Vec<Grant>,
+    pub(super) time_zone: String,
+    pub(super) windows: Vec<(String, Window)>,
+    pub(super) gpc: bool,
+    pub(super) restricted: bool,
 }
 
 /// For every word of text absent = null = empty.
@@ -43,72 +47,100 @@ pub struct Grant {
 }
 
 /// One subject as a decision meets it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Part<'t> {
+    /// Nothing is known.
     Unknown,
+    /// Its record cannot be read.
     Invalid,
+    /// Erased on one partition, known on another.
     Conflicted,
+    /// It said this.
     State(&'t State),
 }
 
-/// One raw key on one partition: the last line wins, whatever its version.
-struct Entry {
-    raw_key: String,
-    partition: i128,
-    held: Held,
-}
-
-pub struct Topic {
-    entries: Vec<Entry>,
-}
+/// Type and value, the value in its one form.
+pub type Subject = (String, String);
 
 /// `type:value`, the value trimmed and an e-mail address lower-cased.
-pub fn normal(kind: &str, value: &str) -> (String, String) {
+pub fn normal(kind: &str, value: &str) -> Subject {
     let value = value.trim();
     (kind.to_owned(), if kind == "email" { value.to_lowercase() } else { value.to_owned() })
 }
 
-fn normal_key(raw: &str) -> (String, String) {
-    let (kind, value) = raw.split_once(':').expect("keys of the input are readable");
-    normal(kind, value)
+/// Whom a key of the consent topic names; `None` where it cannot be read.
+pub fn subject_of(key: &[u8]) -> Option<Subject> {
+    let (kind, value) = std::str::from_utf8(key).ok()?.split_once(':')?;
+    let subject = normal(kind, value);
+    (!subject.0.is_empty() && !subject.1.is_empty()).then_some(subject)
 }
 
-impl Topic {
-    /// Reads the lines of `--consents` in order.
-    pub fn read(lines: &[String], max_grants: usize, policy: &Value) -> Self {
-        let mut entries: Vec<Entry> = Vec::new();
-        for line in lines {
-            let node = json::parse(line).unwrap();
-            let partition = match node.member("partition") {
-                Some(Node::Number(source)) => time::integer(source).unwrap(),
-                _ => 0,
-            };
-            let (raw_key, held) = message(&node, max_grants, policy);
-            entries.retain(|e| (&e.raw_key, e.partition) != (&raw_key, partition));
-            entries.push(Entry { raw_key, partition, held });
-        }
-        Self { entries }
+impl Said {
+    /// What a message says of the subject of its key; `None` as the value is Kafka's null.
+    pub fn read(subject: &Subject, value: Option<&[u8]>, rules: &Rules) -> Self {
+        let Some(value) = value else { return Self(Held::Tombstone) };
+        let body = std::str::from_utf8(value).ok().and_then(json::parse);
+        Self(held(subject, body.as_ref(), rules))
     }
 
-    /// The subject's states by partition number, or what else is known of it.
-    pub fn parts(&self, subject: &(String, String)) -> Vec<Part<'_>> {
-        let mut mine: Vec<&Entry> =
-            self.entries.iter().filter(|e| &normal_key(&e.raw_key) == subject).collect();
-        mine.sort_by_key(|e| e.partition);
-        let erased = mine.iter().filter(|e| matches!(e.held, Held::Tombstone)).count();
+    /// Whether the subject is erased.
+    pub const fn is_tombstone(&self) -> bool {
+        matches!(self.0, Held::Tombstone)
+    }
+
+    /// What is known of a subject, by what its keys last said on each partition, in the partitions' order.
+    pub fn parts<'t>(mine: &[&'t Self]) -> Vec<Part<'t>> {
+        let erased = mine.iter().filter(|said| said.is_tombstone()).count();
         if erased == mine.len() {
             return vec![Part::Unknown];
         }
         if erased > 0 {
             return vec![Part::Conflicted];
         }
-        mine.iter()
-            .map(|e| match &e.held {
-                Held::State(state) => Part::State(state),
-                Held::Invalid => Part::Invalid,
-                Held::Tombstone => Part::Unknown,
-            })
-            .collect()
+        let part = |said: &&'t Self| match &said.0 {
+            Held::State(state) => Part::State(state),
+            Held::Invalid => Part::Invalid,
+            Held::Tombstone => Part::Unknown,
+        };
+        mine.iter().map(part).collect()
+    }
+}
+
+/// One raw key on one partition: the last line wins, whatever its version.
+struct Entry {
+    raw_key: String,
+    partition: i128,
+    said: Said,
+}
+
+/// The lines of `--consents`.
+pub struct Topic {
+    entries: Vec<Entry>,
+}
+
+impl Topic {
+    /// Reads the lines of `--consents` in order; `None`: one of them is none.
+    pub fn read(lines: &[String], rules: &Rules) -> Option<Self> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for line in lines {
+            let node = json::parse(line)?;
+            let partition = match node.member("partition") {
+                Some(Node::Number(source)) => time::integer(source)?,
+                _ => 0,
+            };
+            let (raw_key, held) = message(&node, rules)?;
+            entries.retain(|e| (&e.raw_key, e.partition) != (&raw_key, partition));
+            entries.push(Entry { raw_key, partition, said: Said(held) });
+        }
+        Some(Self { entries })
+    }
+
+    /// The subject's states by partition number, or what else is known of it.
+    pub fn parts(&self, subject: &Subject) -> Vec<Part<'_>> {
+        let is_mine = |e: &&Entry| subject_of(e.raw_key.as_bytes()).as_ref() == Some(subject);
+        let mut mine: Vec<&Entry> = self.entries.iter().filter(is_mine).collect();
+        mine.sort_by_key(|e| e.partition);
+        Said::parts(&mine.into_iter().map(|e| &e.said).collect::<Vec<_>>())
     }
 }
 
@@ -120,42 +152,42 @@ fn chars<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
 }
 
 /// A line of `--consents`: `key` and `raw`, `key` and a null `value`, or the record itself.
-fn message(line: &Node, max_grants: usize, policy: &Value) -> (String, Held) {
+fn message(line: &Node, rules: &Rules) -> Option<(String, Held)> {
     if let Some(key) = chars(line, "key") {
+        let subject = subject_of(key.as_bytes())?;
         let held = match chars(line, "raw") {
-            Some(raw) => held(key, json::parse(raw).as_ref(), max_grants, policy),
+            Some(raw) => held(&subject, json::parse(raw).as_ref(), rules),
             None => Held::Tombstone,
         };
-        return (key.to_owned(), held);
+        return Some((key.to_owned(), held));
     }
-    let subject = line.member("subject").expect("a record names its subject");
-    let (kind, value) = normal(chars(subject, "type").unwrap(), chars(subject, "value").unwrap());
-    let key = format!("{kind}:{value}");
-    let held = held(&key, Some(line), max_grants, policy);
-    (key, held)
+    let named = line.member("subject")?;
+    let subject = normal(chars(named, "type")?, chars(named, "value")?);
+    let held = held(&subject, Some(line), rules);
+    Some((format!("{}:{}", subject.0, subject.1), held))
 }
 
-fn held(key: &str, body: Option<&Node>, max_grants: usize, policy: &Value) -> Held {
-    body.and_then(|body| state(key, body, max_grants, policy)).map_or(Held::Invalid, Held::State)
+fn held(subject: &Subject, body: Option<&Node>, rules: &Rules) -> Held {
+    body.and_then(|body| state(subject, body, rules)).map_or(Held::Invalid, Held::State)
 }
 
 // What follows answers `None` for "does not decode".
 
-fn state(key: &str, body: &Node, max_grants: usize, policy: &Value) -> Option<State> {
+fn state(subject: &Subject, body: &Node, rules: &Rules) -> Option<State> {
     if body.repeats_a_name_anywhere() {
         return None;
     }
-    let subject = object(body, "subject")??;
-    let (kind, value) = (word(subject, "type")?, word(subject, "value")?);
+    let named = object(body, "subject")??;
+    let (kind, value) = (word(named, "type")?, word(named, "value")?);
     let named = normal(&kind, &value);
-    if named.0.is_empty() || named.1.is_empty() || named != normal_key(key) {
+    if named.0.is_empty() || named.1.is_empty() || named != *subject {
         return None;
     }
     number(body, "version")?;
     instant(body, "updated_at")?;
     word(body, "jurisdiction")?;
     let grants = list(body, "grants")?;
-    if grants.len() > max_grants {
+    if grants.len() > rules.max_grants {
         return None;
     }
     let signals = object(body, "signals")?;
@@ -163,7 +195,7 @@ fn state(key: &str, body: &Node, max_grants: usize, policy: &Value) -> Option<St
     let (tcf, gpp) = (string("tcf")?, string("gpp")?);
     let contact = object(body, "contact")?;
     let mut grants: Vec<Grant> = grants.iter().map(grant).collect::<Option<_>>()?;
-    grants.extend(signals::added(policy, &tcf, &gpp));
+    grants.extend(signals::added(&rules.written, &tcf, &gpp));
     Some(State {
         grants,
         time_zone: contact.map_or(Some(String::new()), |c| word(c, "time_zone"))?,

@@ -44,15 +44,41 @@ pub fn opening(policy: &Policy, state: &State, channel: &str, now: Millis) -> Op
     if windows.is_empty() {
         return Opening::Now;
     }
-    let zones = match TimeZone::get(&state.time_zone) {
-        // `Etc/Unknown` is CLDR's word for not knowing; IANA has no such zone.
-        Ok(zone) if !zone.is_unknown() => vec![zone],
-        _ => policy.assume_time_zones.iter().map(|name| TimeZone::get(name).unwrap()).collect(),
-    };
+    let zones = zones(policy, state);
     if zones.is_empty() {
         return Opening::NoZone;
     }
     first_inside(&zones, &windows, now)
+}
+
+/// When any window that may apply to this person opens or closes after `from`, up to `to` or so.
+pub fn edges(policy: &Policy, state: &State, from: Millis, to: Millis) -> Vec<Millis> {
+    let windows: Vec<&Window> =
+        state.windows.iter().chain(&policy.windows).map(|(_, window)| window).collect();
+    let mut edges = Vec::new();
+    for zone in zones(policy, state) {
+        for eighth in 0..50 {
+            let near = from + eighth * 8 * DAY;
+            if near <= to + 8 * DAY {
+                let all = windows.iter().flat_map(|window| intervals(&zone, window, near));
+                edges.extend(all.flat_map(|(start, end)| [start, end]));
+            }
+        }
+    }
+    edges
+}
+
+/// The zones in each of which a window must be open.
+fn zones(policy: &Policy, state: &State) -> Vec<TimeZone> {
+    match TimeZone::get(&state.time_zone) {
+        // `Etc/Unknown` is CLDR's word for not knowing; IANA has no such zone.
+        Ok(zone) if !zone.is_unknown() => vec![zone],
+        // One that is none is open at no time, like none at all.
+        _ => {
+            let zones = policy.assume_time_zones.iter().map(|name| TimeZone::get(name).ok());
+            zones.collect::<Option<Vec<_>>>().unwrap_or_default()
+        }
+    }
 }
 
 /// The first instant that lies inside in every zone: now, or else the start of some interval.
@@ -83,7 +109,7 @@ fn intervals(zone: &TimeZone, window: &Window, now: Millis) -> Vec<Interval> {
         let weekday = (day + 3).rem_euclid(7);
         if days.contains(&weekday) {
             let last_day = if from > to { day + 1 } else { day };
-            found.push((instant(zone, day, from), instant(zone, last_day, to)));
+            found.extend(instant(zone, day, from).zip(instant(zone, last_day, to)));
         }
     }
     found
@@ -95,7 +121,7 @@ fn readable(window: &Window) -> Option<(Vec<i128>, i128, i128)> {
         None => (0..7).collect(),
         Some(days) => days
             .iter()
-            .map(|day| DAYS.iter().position(|known| known == day).map(|at| at as i128))
+            .map(|day| (0..).zip(DAYS).find(|(_, known)| known == day).map(|(at, _)| at))
             .collect::<Option<Vec<_>>>()?,
     };
     let from = minutes(&window.from)?;
@@ -113,30 +139,32 @@ fn minutes(text: &str) -> Option<i128> {
 }
 
 /// A local minute of a day as an instant: skipped, it is the first instant after the gap; twice, the first.
-fn instant(zone: &TimeZone, day: i128, minute: i128) -> Millis {
+/// `None` beyond the calendar.
+fn instant(zone: &TimeZone, day: i128, minute: i128) -> Option<Millis> {
     let (day, minute) = (day + minute / (24 * 60), minute % (24 * 60));
     let (year, month, date) = calendar(day);
-    let local =
-        DateTime::new(year as i16, month as i8, date as i8, (minute / 60) as i8, (minute % 60) as i8, 0, 0)
-            .unwrap();
-    let with = |offset: Offset| Millis::from(offset.to_timestamp(local).unwrap().as_millisecond());
+    let [month, date, hour, minute] = [month, date, minute / 60, minute % 60].map(i8::try_from);
+    let year = i16::try_from(year).ok()?;
+    let local = DateTime::new(year, month.ok()?, date.ok()?, hour.ok()?, minute.ok()?, 0, 0).ok()?;
+    let with = |offset: Offset| Some(Millis::from(offset.to_timestamp(local).ok()?.as_millisecond()));
     match zone.to_ambiguous_timestamp(local).offset() {
         AmbiguousOffset::Unambiguous { offset } => with(offset),
         AmbiguousOffset::Fold { before, .. } => with(before),
         AmbiguousOffset::Gap { before, after } => {
             // The change lies after `low` and not after `high`.
-            let (mut low, mut high) = (with(after), with(before));
+            let (mut low, mut high) = (with(after)?, with(before)?);
             let new = offset_at(zone, high);
             while high - low > 1 {
                 let middle = (low + high) / 2;
                 if offset_at(zone, middle) == new { high = middle } else { low = middle }
             }
-            high
+            Some(high)
         }
     }
 }
 
 fn offset_at(zone: &TimeZone, at: Millis) -> Millis {
-    let at = Timestamp::from_millisecond(at as i64).unwrap();
-    Millis::from(zone.to_offset(at).seconds()) * 1000
+    // Beyond the calendar no window is looked for.
+    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    at.map_or(0, |at| Millis::from(zone.to_offset(at).seconds()) * 1000)
 }

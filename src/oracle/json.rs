@@ -9,12 +9,15 @@ use serde_json::Value;
 /// One JSON value with the source text of its scalars and names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
     /// The source text of the number.
     Number(String),
     /// The source with its quotes, and the characters it stands for.
     Text(String, String),
+    /// In order.
     Array(Vec<Node>),
     /// In the order written, equal names included.
     Object(Vec<Member>),
@@ -35,9 +38,28 @@ pub fn parse(text: &str) -> Option<Node> {
     (reader.at == text.len()).then_some(node)
 }
 
+/// Whether two values are the same but for white space and for how their strings are escaped.
+pub fn same(one: &Node, other: &Node) -> bool {
+    match (one, other) {
+        (Node::Text(_, one), Node::Text(_, other)) => one == other,
+        (Node::Array(one), Node::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Node::Object(one), Node::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| one.name == other.name && same(&one.node, &other.node))
+        }
+        (one, other) => one == other,
+    }
+}
+
 /// A string as a value, written the way any JSON writer writes it.
 pub fn text(chars: &str) -> Node {
-    Node::Text(serde_json::to_string(chars).unwrap(), chars.to_owned())
+    // A string can always be written.
+    Node::Text(serde_json::to_string(chars).unwrap_or_default(), chars.to_owned())
 }
 
 impl Node {
@@ -53,7 +75,7 @@ impl Node {
     /// Two equal names, after unescaping, in this very object.
     pub fn repeats_a_name(&self) -> bool {
         let Self::Object(members) = self else { return false };
-        members.iter().enumerate().any(|(i, m)| members[..i].iter().any(|earlier| earlier.name == m.name))
+        members.iter().enumerate().any(|(i, m)| members.iter().take(i).any(|earlier| earlier.name == m.name))
     }
 
     /// Two equal names in this object or any below.
@@ -67,6 +89,7 @@ impl Node {
         }
     }
 
+    /// The first member of this name.
     pub fn member(&self, name: &str) -> Option<&Node> {
         let Self::Object(members) = self else { return None };
         members.iter().find(|m| m.name == name).map(|m| &m.node)
@@ -106,18 +129,20 @@ impl Node {
         }
     }
 
-    /// As `serde_json` would have read it; of equal names the last one stays.
-    pub fn to_value(&self) -> Value {
-        match self {
+    /// As `serde_json` would have read it; of equal names the last one stays. `None` where a number is out of its
+    /// range.
+    pub fn to_value(&self) -> Option<Value> {
+        Some(match self {
             Self::Null => Value::Null,
             Self::Bool(yes) => Value::Bool(*yes),
-            Self::Number(source) => serde_json::from_str(source).unwrap(),
+            Self::Number(source) => serde_json::from_str(source).ok()?,
             Self::Text(_, chars) => Value::String(chars.clone()),
-            Self::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Self::Array(items) => Value::Array(items.iter().map(Self::to_value).collect::<Option<_>>()?),
             Self::Object(members) => {
-                Value::Object(members.iter().map(|m| (m.name.clone(), m.node.to_value())).collect())
+                let member = |m: &Member| Some((m.name.clone(), m.node.to_value()?));
+                Value::Object(members.iter().map(member).collect::<Option<_>>()?)
             }
-        }
+        })
     }
 }
 
@@ -138,7 +163,7 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, word: &str) -> Option<()> {
-        self.text[self.at..].starts_with(word).then(|| self.at += word.len())
+        self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
     }
 
     fn value(&mut self) -> Option<Node> {
@@ -214,7 +239,7 @@ impl Reader<'_> {
             let _ = self.take("+").or_else(|| self.take("-"));
             self.digits()?;
         }
-        Some(Node::Number(self.text[start..self.at].to_owned()))
+        Some(Node::Number(self.text.get(start..self.at)?.to_owned()))
     }
 
     fn string(&mut self) -> Option<(String, String)> {
@@ -222,10 +247,10 @@ impl Reader<'_> {
         self.take("\"")?;
         let mut chars = String::new();
         loop {
-            let next = self.text[self.at..].chars().next()?;
+            let next = self.text.get(self.at..)?.chars().next()?;
             self.at += next.len_utf8();
             match next {
-                '"' => return Some((self.text[start..self.at].to_owned(), chars)),
+                '"' => return Some((self.text.get(start..self.at)?.to_owned(), chars)),
                 '\\' => chars.push(self.escape()?),
                 '\0'..='\u{1f}' => return None,
                 _ => chars.push(next),

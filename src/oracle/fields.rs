@@ -8,16 +8,29 @@ use super::{
 use hmac::{Hmac, KeyInit, Mac};
 use std::net::IpAddr;
 
-pub type Headers = Vec<(String, Option<String>)>;
+/// Headers in order; `None` is Kafka's null.
+pub type Headers = Vec<(String, Option<Vec<u8>>)>;
 
 /// What a record carries, and what was done to it.
-pub struct Reduced {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Out {
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is Kafka's null.
     pub value: Option<Node>,
+    /// The headers, without those that Consentry adds.
     pub headers: Headers,
     /// The labels acted on, as written, in the configuration's order.
     pub fields: Vec<String>,
-    /// Whether `unlabelled: remove` took a leaf.
+    /// Whether `unlabelled: remove` took a leaf, or one of several people was taken out.
     pub stripped: bool,
+}
+
+impl Out {
+    /// Whether anything was done to it: otherwise its value is, byte for byte, what came.
+    pub const fn is_touched(&self) -> bool {
+        self.stripped || !self.fields.is_empty()
+    }
 }
 
 /// An action that cannot be carried out.
@@ -31,8 +44,8 @@ pub fn reduce(
     (labels, strip_unlabelled): (&[&Label], bool),
     level: usize,
     key: &[u8],
-) -> Result<Reduced, Failed> {
-    let mut record = Reduced { value, headers, fields: Vec::new(), stripped: false };
+) -> Result<Out, Failed> {
+    let mut record = Out { value, headers, ..Out::default() };
     if let (true, Some(value)) = (strip_unlabelled, &mut record.value) {
         let paths: Vec<&[String]> = labels.iter().filter_map(|label| path(label)).collect();
         record.stripped = strip(value, &mut Vec::new(), &paths);
@@ -56,7 +69,7 @@ pub fn reduce(
         }
     }
     acted.sort_unstable();
-    record.fields = acted.into_iter().map(|place| labels[place].shown.clone()).collect();
+    record.fields = acted.into_iter().filter_map(|place| Some(labels.get(place)?.shown.clone())).collect();
     Ok(record)
 }
 
@@ -148,8 +161,8 @@ fn act(node: &mut Node, action: &Action, key: &[u8]) -> Result<bool, Failed> {
         // An array element; members of objects are deleted by `act_at`.
         (Action::Remove | Action::Null, _) => Node::Null,
         (Action::Mask, _) => json::text("***"),
-        (Action::Hash, Node::Text(_, chars)) => json::text(&hash(key, chars)),
-        (Action::Hash, other) => json::text(&hash(key, &other.compact())),
+        (Action::Hash, Node::Text(_, chars)) => json::text(&hash(key, chars.as_bytes())),
+        (Action::Hash, other) => json::text(&hash(key, other.compact().as_bytes())),
         (Action::Floor(multiple), Node::Number(source)) => Node::Number(floor(source, *multiple)?),
         (Action::Truncate(_) | Action::Date(_) | Action::Address, Node::Text(_, chars)) => {
             json::text(&shorten(chars, action)?)
@@ -167,30 +180,35 @@ fn act_on_headers(headers: &mut Headers, name: &str, action: &Action, key: &[u8]
     }
     let mut did = false;
     for (_, value) in headers.iter_mut().filter(|(header, _)| header == name) {
-        let Some(chars) = value.clone() else { continue };
-        *value = match action {
+        let Some(bytes) = value.clone() else { continue };
+        let chars = || std::str::from_utf8(&bytes).map_err(|_| Failed);
+        let done = match action {
             Action::Remove | Action::Null => None,
             Action::Mask => Some("***".to_owned()),
-            Action::Hash => Some(hash(key, &chars)),
-            Action::Floor(_) => return Err(Failed),
-            Action::Truncate(_) | Action::Date(_) | Action::Address => Some(shorten(&chars, action)?),
+            Action::Hash => Some(hash(key, &bytes)),
+            Action::Floor(multiple) => Some(floor(chars()?, *multiple)?),
+            Action::Truncate(_) | Action::Date(_) | Action::Address => Some(shorten(chars()?, action)?),
         };
+        *value = done.map(String::into_bytes);
         did = true;
     }
     Ok(did)
 }
 
 /// Lower-case hex HMAC-SHA-256 under the pseudonym key.
-pub fn hash(key: &[u8], chars: &str) -> String {
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
-    mac.update(chars.as_bytes());
+pub fn hash(key: &[u8], bytes: &[u8]) -> String {
+    // A key of any length will do (RFC 2104, section 2); that one is not refused is the library's to say.
+    let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else { return String::new() };
+    mac.update(bytes);
     hex::encode(mac.finalize().into_bytes())
 }
 
 fn shorten(chars: &str, action: &Action) -> Result<String, Failed> {
     match action {
         Action::Truncate(length) => Ok(chars.chars().take(*length).collect()),
-        Action::Date(length) => time::rfc3339(chars).map(|_| chars[..*length].to_owned()).ok_or(Failed),
+        Action::Date(length) => {
+            time::rfc3339(chars).and(chars.get(..*length)).map(ToOwned::to_owned).ok_or(Failed)
+        }
         Action::Address => match chars.parse().map_err(|_| Failed)? {
             IpAddr::V4(address) => {
                 let [a, b, c, _] = address.octets();
@@ -208,8 +226,15 @@ fn shorten(chars: &str, action: &Action) -> Result<String, Failed> {
 /// Down to a multiple, an integer staying an integer and a fraction a fraction.
 fn floor(source: &str, multiple: i128) -> Result<String, Failed> {
     if let Ok(whole) = source.parse::<i128>() {
-        return Ok((whole.div_euclid(multiple) * multiple).to_string());
+        let times = whole.checked_div_euclid(multiple).and_then(|times| times.checked_mul(multiple));
+        return times.map(|whole| whole.to_string()).ok_or(Failed);
     }
+    let Some(Node::Number(source)) = json::parse(source) else { return Err(Failed) };
     let number: f64 = source.parse().map_err(|_| Failed)?;
-    Ok(format!("{:?}", (number / multiple as f64).floor() * multiple as f64))
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a multiple is small; a number with a point is no exact one"
+    )]
+    let floored = (number / multiple as f64).floor() * multiple as f64;
+    if floored.is_finite() { Ok(format!("{floored:?}")) } else { Err(Failed) }
 }

@@ -38,8 +38,8 @@ const GRAVITY: [&str; 6] = ["opted_out_signal", "revoked", "withdrawn", "objecte
 /// (more than one where its key is on several partitions).
 pub fn decide(ask: &Ask<'_>, identities: &[Vec<Part<'_>>]) -> Verdict {
     let must = if ask.match_all { identities.len() } else { 1 };
-    let must_permit: Vec<Part<'_>> = identities[..must].concat();
-    let can_only_refuse: Vec<Part<'_>> = identities[must..].concat();
+    let (must, rest) = identities.split_at_checked(must).unwrap_or((identities, &[]));
+    let (must_permit, can_only_refuse): (Vec<Part<'_>>, Vec<Part<'_>>) = (must.concat(), rest.concat());
     for part in &can_only_refuse {
         if let (Some(reason), false) = (step_1(part), matches!(part, Part::Unknown)) {
             return Drop(reason);
@@ -214,7 +214,7 @@ fn step_4(
     purpose: &str,
     counts: impl Fn(&Grant) -> bool,
 ) -> Option<Result<usize, &'static str>> {
-    let rule = ask.policy.purposes.iter().find(|p| p.name == purpose).unwrap();
+    let rule = ask.policy.purposes.iter().find(|p| p.name == purpose)?;
     let (mut named, mut wild, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for grant in &state.grants {
         if !permitting(grant) || !counts(grant) || !permission_applies(ask.require, grant, purpose) {

@@ -8,7 +8,9 @@ use super::json::Node;
 /// Milliseconds since 1970-01-01T00:00:00Z. Wide, so that no sum can overflow.
 pub type Millis = i128;
 
+/// In milliseconds.
 pub const SECOND: Millis = 1000;
+/// In milliseconds.
 pub const DAY: Millis = 86_400 * SECOND;
 
 fn leap(year: i128) -> bool {
@@ -71,9 +73,10 @@ pub fn rfc3339(text: &str) -> Option<Millis> {
     let mut fraction = 0;
     if let Some(after) = rest.strip_prefix('.') {
         let length = after.bytes().take_while(u8::is_ascii_digit).count();
-        digits(&after[..length])?;
-        fraction = digits(&format!("{after:0<3.3}", after = &after[..length]))?;
-        rest = &after[length..];
+        let (written, behind) = after.split_at_checked(length)?;
+        digits(written)?;
+        fraction = digits(&format!("{written:0<3.3}"))?;
+        rest = behind;
     }
     let local = day_number(year, month, day) * DAY + ((hour * 60 + minute) * 60 + second) * SECOND + fraction;
     Some(local - offset(rest)?)
@@ -99,7 +102,7 @@ pub fn integer(source: &str) -> Option<i128> {
 }
 
 /// A time in a value: RFC 3339 as a string, or integer milliseconds. `Err` where it is neither.
-pub fn read(node: &Node) -> Result<Option<Millis>, ()> {
+pub(super) fn read(node: &Node) -> Result<Option<Millis>, ()> {
     match node {
         Node::Null => Ok(None),
         Node::Text(_, chars) => rfc3339(chars).map(Some).ok_or(()),
@@ -119,18 +122,17 @@ pub fn write(at: Millis) -> String {
 }
 
 /// A duration of the configuration: `500ms`, `5s`, `3m`, `2h`, `400d`.
-pub fn duration(text: &str) -> Millis {
+pub fn duration(text: &str) -> Option<Millis> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let count: Millis = text[..text.len() - unit.len()].parse().unwrap();
-    count
-        * match unit {
-            "ms" => 1,
-            "s" => SECOND,
-            "m" => 60 * SECOND,
-            "h" => 3600 * SECOND,
-            "d" => DAY,
-            _ => panic!("no duration: `{text}`"),
-        }
+    let count: Millis = text.strip_suffix(unit)?.parse().ok()?;
+    count.checked_mul(match unit {
+        "ms" => 1,
+        "s" => SECOND,
+        "m" => 60 * SECOND,
+        "h" => 3600 * SECOND,
+        "d" => DAY,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

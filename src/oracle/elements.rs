@@ -1,16 +1,13 @@
 //! "Several subjects": a record that holds an array of people.
 
 use super::{
-    Judging,
     consent::Part,
     decide::{self, Ask, Verdict},
-    denied,
-    fields::{Reduced, reduce},
-    forwarded,
+    fields::{Out, reduce},
     json::Node,
+    judge::{Ending, Judging, denied, forwarded},
     rules::{Action, Label, Route, Source},
 };
-use serde_json::Value;
 
 /// The elements of the array at PATH, or why the record is quarantined.
 pub fn people<'n>(body: Option<&'n Node>, path: &[String]) -> Result<&'n [Node], &'static str> {
@@ -28,8 +25,11 @@ pub fn on_route(
     ask: &Ask<'_>,
     path: &[String],
     people: &[Vec<Vec<Part<'_>>>],
-) -> Value {
-    let elements = self::people(judging.body.as_ref(), path).unwrap();
+) -> Ending {
+    let elements = match self::people(judging.body.as_ref(), path) {
+        Ok(elements) => elements,
+        Err(reason) => return denied("quarantined", reason),
+    };
     let verdicts: Vec<Verdict> = people.iter().map(|identities| decide::decide(ask, identities)).collect();
     let mut kept: Vec<(&Node, usize, &[String])> = Vec::new();
     for (element, verdict) in elements.iter().zip(&verdicts) {
@@ -48,15 +48,13 @@ pub fn on_route(
     // Those that permitted for each of the people that the sink will see.
     let of_all = |purpose: &&String| kept.iter().all(|(_, _, own)| own.contains(purpose));
     let purposes: Vec<String> = purposes.iter().filter(of_all).cloned().collect();
-    let lowest = kept.iter().map(|(_, level, _)| *level).min().unwrap();
+    let lowest = kept.iter().map(|(_, level, _)| *level).min().unwrap_or(0);
     let Some(mut reduced) = put_together(judging, path, &kept, lowest) else {
         return denied("quarantined", "transform_failed");
     };
     reduced.stripped |= kept.len() < elements.len();
-    let shown = judging.rules.policy.levels[lowest].clone();
-    let mut line = forwarded(judging, route, reduced, "permitted", shown.into());
-    line["purposes"] = purposes.into();
-    line
+    let shown = judging.rules.policy.levels.get(lowest).cloned();
+    Ending { purposes: Some(purposes), ..forwarded(judging, route, reduced, "permitted", shown) }
 }
 
 /// The record with these elements, each reduced to its level, and what stands outside to the lowest.
@@ -65,7 +63,7 @@ fn put_together(
     path: &[String],
     kept: &[(&Node, usize, &[String])],
     lowest: usize,
-) -> Option<Reduced> {
+) -> Option<Out> {
     let pipeline = judging.pipeline;
     let (key, strip) = (&judging.rules.policy.pseudonym_key, pipeline.strip_unlabelled);
     let is_inside = |label: &&Label| !label.outside && matches!(label.source, Source::Path(_));
@@ -82,10 +80,10 @@ fn put_together(
     let source = Source::Path(path.to_vec());
     let array = Label { shown: String::new(), source, outside: true, level: 0, action: Action::Remove };
     outside.push(&array);
-    let mut body = judging.body.clone().unwrap();
-    *at(&mut body, path) = Node::Array(Vec::new());
-    let mut all = reduce(Some(body), judging.event.own_headers(), (&outside, strip), lowest, key).ok()?;
-    *at(all.value.as_mut().unwrap(), path) = Node::Array(elements);
+    let mut body = judging.body.clone()?;
+    *at(&mut body, path)? = Node::Array(Vec::new());
+    let mut all = reduce(Some(body), judging.record.own_headers(), (&outside, strip), lowest, key).ok()?;
+    *at(all.value.as_mut()?, path)? = Node::Array(elements);
     fields.append(&mut all.fields);
     let shown = pipeline.fields.iter().map(|label| label.shown.clone());
     all.fields = shown.filter(|shown| fields.contains(shown)).collect();
@@ -94,8 +92,8 @@ fn put_together(
 }
 
 /// What stands at a path, to be replaced.
-fn at<'n>(node: &'n mut Node, path: &[String]) -> &'n mut Node {
-    let Some((segment, rest)) = path.split_first() else { return node };
+fn at<'n>(node: &'n mut Node, path: &[String]) -> Option<&'n mut Node> {
+    let Some((segment, rest)) = path.split_first() else { return Some(node) };
     let next = match node {
         Node::Object(members) => members.iter_mut().find(|m| m.name == *segment).map(|m| &mut m.node),
         Node::Array(items) => {
@@ -103,5 +101,5 @@ fn at<'n>(node: &'n mut Node, path: &[String]) -> &'n mut Node {
         }
         _ => None,
     };
-    at(next.unwrap(), rest)
+    at(next?, rest)
 }

@@ -3,6 +3,7 @@
 //! Written from the semantics page and from the standards (IAB Europe's TCF 2, IAB Tech Lab's GPP 1): a string is
 //! made a text of zeros and ones, and each set of vendors is listed whole.
 
+use super::at;
 use super::consent::Grant;
 use super::time::Millis;
 use serde_json::Value;
@@ -11,16 +12,16 @@ use std::collections::BTreeSet;
 /// The grants that these strings add under a policy (in the YAML's shape).
 pub fn added(policy: &Value, tcf: &str, gpp: &str) -> Vec<Grant> {
     let mut grants = Vec::new();
-    let signals = &policy["signals"];
-    if signals["tcf"].is_object() && !tcf.is_empty() {
-        grants.extend(from_tcf(&signals["tcf"], tc(tcf)));
+    let signals = at(policy, "signals");
+    if at(signals, "tcf").is_object() && !tcf.is_empty() {
+        grants.extend(from_tcf(at(signals, "tcf"), tc(tcf)));
     }
-    let mapped = signals["gpp"].as_object().filter(|_| !gpp.is_empty());
+    let mapped = at(signals, "gpp").as_object().filter(|_| !gpp.is_empty());
     let read = sections(gpp);
     for (name, rule) in mapped.into_iter().flatten() {
         let text = match &read {
             None => None,
-            Some(sections) => match sections.iter().find(|(id, _)| *id == number(name)) {
+            Some(sections) => match sections.iter().find(|(id, _)| Some(*id) == number(name)) {
                 None => continue,
                 Some((_, text)) => Some(text.as_str()),
             },
@@ -53,18 +54,18 @@ struct Front(String);
 
 impl Front {
     fn number(&mut self, width: usize) -> Option<u64> {
-        let rest = self.0.get(width..)?.to_owned();
-        let number = if width == 0 { 0 } else { u64::from_str_radix(&self.0[..width], 2).ok()? };
-        self.0 = rest;
+        let (front, rest) = self.0.split_at_checked(width)?;
+        let number = if width == 0 { 0 } else { u64::from_str_radix(front, 2).ok()? };
+        self.0 = rest.to_owned();
         Some(number)
     }
 
     /// The places (from 1) of the ones among the next `width` bits.
     fn set(&mut self, width: usize) -> Option<BTreeSet<u64>> {
-        let rest = self.0.get(width..)?.to_owned();
-        let places = (1..).zip(self.0[..width].chars()).filter(|(_, bit)| *bit == '1').map(|(at, _)| at);
+        let (front, rest) = self.0.split_at_checked(width)?;
+        let places = (1..).zip(front.chars()).filter(|(_, bit)| *bit == '1').map(|(at, _)| at);
         let set = places.collect();
-        self.0 = rest;
+        self.0 = rest.to_owned();
         Some(set)
     }
 
@@ -94,7 +95,7 @@ impl Front {
     fn fibonacci(&mut self) -> Option<u64> {
         let end = self.0.find("11")?;
         let (mut number, mut pair) = (0_u64, (1_u64, 2_u64));
-        for bit in self.0[..=end].chars() {
+        for bit in self.0.get(..=end)?.chars() {
             if bit == '1' {
                 number += pair.0;
             }
@@ -103,7 +104,7 @@ impl Front {
                 return None;
             }
         }
-        self.0 = self.0[end + 2..].to_owned();
+        self.0 = self.0.get(end + 2..)?.to_owned();
         Some(number)
     }
 
@@ -169,8 +170,9 @@ fn tc(text: &str) -> Option<Tc> {
 }
 
 fn from_tcf(rule: &Value, tc: Option<Tc>) -> Vec<Grant> {
-    let vendor = rule["vendor"].as_u64().unwrap();
-    let recipient = rule["recipient"].as_str().unwrap_or("");
+    // Without one, nobody has consented to anything.
+    let vendor = at(rule, "vendor").as_u64().unwrap_or(0);
+    let recipient = at(rule, "recipient").as_str().unwrap_or("");
     let consents = |tc: &Tc, number: u64| {
         let against = |(purpose, kind, vendors): &(u64, u64, BTreeSet<u64>)| {
             *purpose == number && *kind != 1 && vendors.contains(&vendor)
@@ -181,11 +183,11 @@ fn from_tcf(rule: &Value, tc: Option<Tc>) -> Vec<Grant> {
             && !tc.restrictions.iter().any(against)
     };
     let mut grants = Vec::new();
-    for (purpose, numbers) in rule["purposes"].as_object().unwrap() {
-        let mut numbers = numbers.as_array().unwrap().iter().map(|number| number.as_u64().unwrap());
+    for (purpose, numbers) in at(rule, "purposes").as_object().into_iter().flatten() {
+        let mut numbers = numbers.as_array().into_iter().flatten().map(|number| number.as_u64().unwrap_or(0));
         match &tc {
             Some(tc) if numbers.all(|number| consents(tc, number)) => {
-                if rule["grants"] == true {
+                if at(rule, "grants") == true {
                     grants.push(Grant {
                         purpose: purpose.clone(),
                         recipient: recipient.to_owned(),
@@ -205,11 +207,11 @@ fn from_tcf(rule: &Value, tc: Option<Tc>) -> Vec<Grant> {
 // ---- GPP ----
 
 /// A section's number (GPP, "Section Information").
-fn number(name: &str) -> u64 {
+fn number(name: &str) -> Option<u64> {
     let from_7 = "usnat usca usva usco usut usct usfl usmt usor ustx usde usia usne usnh usnj ustn usmn usmd usin usky usri";
     match name {
-        "tcfeuv2" => 2,
-        _ => 7 + from_7.split(' ').position(|other| other == name).unwrap() as u64,
+        "tcfeuv2" => Some(2),
+        _ => (7..).zip(from_7.split(' ')).find(|(_, other)| *other == name).map(|(number, _)| number),
     }
 }
 
@@ -226,7 +228,7 @@ fn sections(text: &str) -> Option<Vec<(u64, String)>> {
         let many = header.number(1)? == 1;
         let first = last + header.fibonacci()?;
         last = if many { first + header.fibonacci()? } else { first };
-        if (last - first) as usize > texts.len() {
+        if usize::try_from(last - first).ok()? > texts.len() {
             return None;
         }
         ids.extend(first..=last);
@@ -294,18 +296,19 @@ fn opt_outs(name: &str, text: &str) -> Option<BTreeSet<String>> {
 
 fn from_section(policy: &Value, name: &str, rule: &Value, text: Option<&str>) -> Vec<Grant> {
     let out = text.and_then(|text| opt_outs(name, text));
-    let gpc = policy["honour_gpc"] != false && out.as_ref().is_some_and(|out| out.contains("gpc"));
+    let gpc = at(policy, "honour_gpc") != false && out.as_ref().is_some_and(|out| out.contains("gpc"));
     let words = |value: &Value| -> Option<Vec<String>> {
-        Some(value.as_array()?.iter().map(|word| word.as_str().unwrap().to_owned()).collect())
+        Some(value.as_array()?.iter().filter_map(|word| word.as_str().map(ToOwned::to_owned)).collect())
     };
-    let every: Vec<String> = policy["purposes"].as_object().unwrap().keys().cloned().collect();
+    let every = at(policy, "purposes").as_object().into_iter().flatten();
+    let every: Vec<String> = every.map(|(name, _)| name.clone()).collect();
     let mut grants = Vec::new();
-    for (what, refused) in rule.as_object().unwrap() {
+    for (what, refused) in rule.as_object().into_iter().flatten() {
         if out.as_ref().is_some_and(|out| !out.contains(what)) && !gpc {
             continue;
         }
-        let recipients = words(refused).or_else(|| words(&refused["recipients"]));
-        for purpose in words(&refused["purposes"]).unwrap_or_else(|| every.clone()) {
+        let recipients = words(refused).or_else(|| words(at(refused, "recipients")));
+        for purpose in words(at(refused, "purposes")).unwrap_or_else(|| every.clone()) {
             for recipient in recipients.clone().unwrap_or_else(|| vec![String::new()]) {
                 grants.push(refusal(&purpose, &recipient));
             }
