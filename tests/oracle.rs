@@ -52,6 +52,12 @@ pub fn lines(
     lines
 }
 
+/// What becomes of one event at the first pipeline: a line for each route.
+pub fn one(rules: &Rules, policy: &Value, consents: &[String], event: &str, now: Millis) -> Vec<Value> {
+    let topic = Topic::read(consents, rules.max_grants, policy);
+    judge(rules, &rules.pipelines[0], &topic, &Event::read(event, now), now)
+}
+
 /// A record as it came.
 struct Event {
     key: Option<String>,
