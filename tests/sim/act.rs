@@ -321,7 +321,18 @@ impl Core {
         let step =
             self.note(29, || format!("{subject} says {body:?} at {partition}:{offset}, open {open:?}"));
         let (committed, acknowledged) = if of.is_some() { (None, None) } else { (Some(true), Some(step)) };
-        let version = Version { partition, offset, body, committed, acknowledged, at_ms: self.wall(), of };
+        let topic = self.broker.topics[CONSENTS].id;
+        let version = Version {
+            partition,
+            offset,
+            body,
+            committed,
+            acknowledged,
+            at_ms: self.wall(),
+            of,
+            topic,
+            gone: None,
+        };
         self.ledger.consents.entry(subject.to_owned()).or_default().push(version);
         self.stage.call(LOGS);
     }

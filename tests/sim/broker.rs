@@ -108,6 +108,14 @@ impl Broker {
         self.widen(topic, partitions);
     }
 
+    /// Deletes a topic and makes it anew.
+    pub fn make_anew(&mut self, topic: &str) {
+        let id = self.number();
+        let Some(topic) = self.topics.get_mut(topic) else { return };
+        topic.id = id;
+        topic.logs.iter_mut().for_each(|log| *log = Log::default());
+    }
+
     pub fn widen(&mut self, topic: &str, partitions: usize) {
         let Some(topic) = self.topics.get_mut(topic) else { return };
         topic.logs.resize_with(partitions.max(topic.logs.len()), Log::default);

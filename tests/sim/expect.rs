@@ -30,7 +30,7 @@ fn rules() -> &'static Rules {
 
 /// What should become of an event if this is what is known of its subject, at that time.
 pub fn verdicts(ledger: &mut Ledger, event: &Event, known: Option<&Version>, now: i64) -> Verdicts {
-    let place = known.map(|version| (version.partition, version.offset));
+    let place = known.map(|version| (version.topic, version.partition, version.offset));
     let memo = (event.number, place, now);
     if let Some(verdicts) = ledger.verdicts.get(&memo) {
         return verdicts.clone();

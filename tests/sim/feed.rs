@@ -1,6 +1,13 @@
 //! A topic followed by hand, over the simulated brokers.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use consentry::source::{Begin, Failure, Feed, Place, Polled, Purpose, TopicError, Topics};
 
@@ -15,6 +22,8 @@ use super::{
 struct Position {
     next: i64,
     told: Option<i64>,
+    /// The topic, among those of the same name.
+    topic: u64,
     slow_until: Duration,
 }
 
@@ -22,11 +31,13 @@ pub struct SimFeed {
     cluster: SimCluster,
     purpose: Purpose,
     reads: Mutex<BTreeMap<Place, Position>>,
+    /// How often a topic was found to be another one.
+    changes: AtomicU64,
 }
 
 impl SimFeed {
     pub fn new(cluster: SimCluster, purpose: Purpose) -> Self {
-        Self { cluster, purpose, reads: Mutex::default() }
+        Self { cluster, purpose, reads: Mutex::default(), changes: AtomicU64::new(0) }
     }
 
     /// What a partition has at an offset. Lies: what is not committed is seen too, or some of it is not.
@@ -59,6 +70,14 @@ impl SimFeed {
     fn next(&self, core: &mut Core) -> Option<Polled<SimMessage>> {
         let now = core.now();
         let mut reads = self.reads.lock().unwrap();
+        let is_other = |(place, position): (&Place, &Position)| {
+            core.broker.topics.get(&place.0).is_some_and(|topic| topic.id != position.topic)
+        };
+        if reads.iter().any(is_other) {
+            reads.clear();
+            self.changes.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         let mut places: Vec<Place> = reads.keys().cloned().collect();
         core.stage.dice.shuffle(&mut places);
         for place in places {
@@ -135,7 +154,7 @@ impl Feed for SimFeed {
     }
 
     fn changes(&self) -> u64 {
-        0
+        self.changes.load(Ordering::Relaxed)
     }
 
     fn assign(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure> {
@@ -146,13 +165,14 @@ impl Feed for SimFeed {
     fn add(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure> {
         self.cluster.world.step(self.cluster.process, false);
         let core = self.cluster.world.core();
+        let id = core.broker.topics.get(topic).map_or(0, |topic| topic.id);
         for (partition, begin) in from {
             let place = (topic.to_owned(), *partition);
             let next = match begin {
                 Begin::First => core.broker.log(&place).map_or(0, Log::low),
                 Begin::At(at) => *at,
             };
-            let position = Position { next, told: None, slow_until: Duration::ZERO };
+            let position = Position { next, told: None, topic: id, slow_until: Duration::ZERO };
             self.reads.lock().unwrap().insert(place, position);
         }
         Ok(())

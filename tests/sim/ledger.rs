@@ -29,6 +29,10 @@ pub type Worker = (usize, usize);
 /// What a consent message says of its subject, in the order of its partition.
 #[derive(Clone, Debug)]
 pub struct Version {
+    /// Which of the topics that had this name.
+    pub topic: u64,
+    /// The step at which that was deleted.
+    pub gone: Option<u64>,
     pub partition: i32,
     pub offset: i64,
     /// `None`: a tombstone.
@@ -117,7 +121,7 @@ impl Counted {
 }
 
 /// An event, what is known of its subject, and the time.
-pub type Question = (usize, Option<(i32, i64)>, i64);
+pub type Question = (usize, Option<(u64, i32, i64)>, i64);
 
 /// Source and sink partition of a route.
 pub type Way = (usize, Place, Place);
@@ -186,11 +190,15 @@ impl Ledger {
     /// acknowledged before, and all that has come since. `None`: nothing is known.
     pub fn possible(&self, subject: Option<&str>, claim: u64) -> Vec<Option<&Version>> {
         let all = subject.and_then(|subject| self.consents.get(subject));
-        let visible: Vec<&Version> =
-            all.into_iter().flatten().filter(|version| version.committed == Some(true)).collect();
+        let is_there = |version: &&Version| version.gone.is_none_or(|gone| gone > claim);
+        let committed = all.into_iter().flatten().filter(|version| version.committed == Some(true));
+        let visible: Vec<&Version> = committed.filter(is_there).collect();
+        // Its topic was made anew after the claim: that may have been noticed, or not.
+        let may_be_gone = visible.iter().any(|version| version.gone.is_some());
         let is_before = |version: &&Version| version.acknowledged.is_some_and(|step| step < claim);
         let first = visible.iter().rposition(is_before);
-        let mut possible: Vec<Option<&Version>> = first.is_none().then_some(None).into_iter().collect();
+        let mut possible: Vec<Option<&Version>> =
+            (first.is_none() || may_be_gone).then_some(None).into_iter().collect();
         possible.extend(visible[first.unwrap_or(0)..].iter().map(|version| Some(*version)));
         possible
     }
@@ -200,6 +208,8 @@ impl Ledger {
 fn what_was_acknowledged_before_a_claim_cannot_be_unknown_to_it() {
     let mut ledger = Ledger::default();
     let version = |offset, committed: Option<bool>, acknowledged| Version {
+        topic: 1,
+        gone: None,
         partition: 0,
         offset,
         body: None,
@@ -223,4 +233,7 @@ fn what_was_acknowledged_before_a_claim_cannot_be_unknown_to_it() {
     assert_eq!(offsets(&ledger, 6), [None, Some(0), Some(1), Some(2)], "all are of that transaction");
     assert_eq!(offsets(&ledger, 8), [Some(2)]);
     assert_eq!(ledger.possible(Some("b"), 8).len(), 1);
+    ledger.consents.values_mut().flatten().for_each(|version| version.gone = Some(9));
+    assert_eq!(offsets(&ledger, 8), [None, Some(2)]);
+    assert_eq!(offsets(&ledger, 10), [None]);
 }

@@ -95,6 +95,8 @@ pub enum Step {
     /// Letters take no larger records than these any more.
     Shrink(usize),
     Compact,
+    /// The consent topic is deleted and made anew.
+    Anew,
     Widen(String),
     Clock {
         slot: usize,
@@ -350,7 +352,7 @@ impl Author {
         }
         for _ in 0..self.dice.usize(1..10) {
             let (at, slot, after) = (self.sometime(), self.dice.usize(0..self.slots), self.dice.u32(1..120));
-            let step = match self.dice.u32(0..19) {
+            let step = match self.dice.u32(0..20) {
                 0..=2 => Step::Kill { slot, after, back: self.long(4_000) },
                 3 | 4 => {
                     Step::Freeze { slot, after, long: self.long(if after % 2 == 0 { 25_000 } else { 3_000 }) }
@@ -367,6 +369,7 @@ impl Author {
                 14 => Step::Refuse(self.dice.u32(1..4)),
                 15 => Step::Compact,
                 17 => Step::Shrink(LESS_BYTES),
+                18 => Step::Anew,
                 16 => Step::Widen([SOURCE, CONSENTS][self.dice.usize(0..2)].to_owned()),
                 _ => Step::Clock { slot, by_ms: self.dice.i64(-5_000..5_000) },
             };
@@ -421,6 +424,13 @@ impl Core {
             Step::Shrink(bytes) => {
                 let letters = self.broker.topics.get_mut(SINKS[1].0).unwrap();
                 letters.config.insert("max.message.bytes".to_owned(), bytes.to_string());
+            }
+            Step::Anew => {
+                self.broker.make_anew(CONSENTS);
+                let step = self.ledger.tick();
+                let all = self.ledger.consents.values_mut().flatten();
+                all.for_each(|version| version.gone = version.gone.or(Some(step)));
+                self.stage.call(super::world::LOGS);
             }
             Step::Compact => {
                 for topic in [CONSENTS, HOLD] {
