@@ -18,4 +18,5 @@ mod explain;
 mod generated;
 mod kafka;
 mod oracle;
+mod sim;
 mod tidy;

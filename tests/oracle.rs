@@ -1,8 +1,9 @@
 //! The second implementation (`consentry::oracle`) as tests ask it: with files read, and no patience for bad input.
 
-pub use consentry::oracle::{KNOWN_WHEN, time};
+pub use consentry::oracle::{KNOWN_WHEN, Rules, time};
 
 use serde_json::Value;
+use time::Millis;
 
 /// The lines that `consentry explain` must print for a configuration (in the YAML's shape).
 ///
@@ -20,6 +21,15 @@ pub fn lines(
         bytes.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(bytes)
     });
     let config = (config, key.as_deref().unwrap_or_default());
-    let when = |expression: &str, _: &_| -> Option<bool> { panic!("`{expression}` is not known by heart") };
-    consentry::oracle::lines(config, consents, events, pipeline, at, &when).expect("good input")
+    consentry::oracle::lines(config, consents, events, pipeline, at, &by_heart).expect("good input")
+}
+
+/// The lines for one event, by rules that were read before.
+pub fn one(rules: &Rules, consents: &[String], event: &str, now: Millis) -> Vec<Value> {
+    let events = [event.to_owned()];
+    consentry::oracle::lines_by(rules, consents, &events, None, now, &by_heart).expect("good input")
+}
+
+fn by_heart(expression: &str, _: &consentry::oracle::Record) -> Option<bool> {
+    panic!("`{expression}` is not known by heart")
 }

@@ -8,7 +8,7 @@ use super::{
     json::{self, Node},
     judge::{Asking, Ending, judge},
     record::Record,
-    rules,
+    rules::{self, Rules},
     time::{self, Millis},
 };
 
@@ -22,15 +22,25 @@ pub fn lines(
     at: &str,
     when: When<'_>,
 ) -> Option<Vec<Value>> {
-    let rules = rules::read(config, pseudonym_key)?;
-    let topic = Topic::read(consents, &rules)?;
-    let now = time::rfc3339(at)?;
+    lines_by(&rules::read(config, pseudonym_key)?, consents, events, pipeline, time::rfc3339(at)?, when)
+}
+
+/// As [`lines`], by rules that were read before.
+pub fn lines_by(
+    rules: &Rules,
+    consents: &[String],
+    events: &[String],
+    pipeline: Option<&str>,
+    now: Millis,
+    when: When<'_>,
+) -> Option<Vec<Value>> {
+    let topic = Topic::read(consents, rules)?;
     let mut lines = Vec::new();
     for (number, event) in events.iter().enumerate() {
         let record = record(event, now)?;
         for pipeline in rules.pipelines.iter().filter(|p| pipeline.is_none_or(|name| name == p.name)) {
             let known = |subject: &_| topic.parts(subject);
-            let asking = Asking { rules: &rules, pipeline, known: &known, when, now };
+            let asking = Asking { rules, pipeline, known: &known, when, now };
             for (route, ending) in pipeline.routes.iter().zip(judge(asking, &record)) {
                 let mut line = line(&record, ending)?;
                 line.insert("route".to_owned(), route.name.clone().into());

@@ -30,7 +30,7 @@ pub use consent::{Part, Said, Subject, subject_of};
 pub use fields::{Headers, Out};
 pub use json::{Node, parse, same};
 pub use judge::{Asking, Ending, judge, outputs};
-pub use lines::lines;
+pub use lines::{lines, lines_by};
 pub use moments::moments;
 pub use record::Record;
 pub use rules::{Pipeline, Route, Rules, read as rules};

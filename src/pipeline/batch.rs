@@ -1,23 +1,25 @@
-//! A batch: messages fetched together, and a record's view of one.
+//! A batch: messages fetched together and what is due beside them, and a record's view of a message.
 
 use smallvec::SmallVec;
 
+use crate::hold::Id;
 use crate::record::Record;
 use crate::source::{Cluster, Member, Message};
 
 /// A message of a cluster's members.
 pub type Polled<'c, C> = <<C as Cluster>::Member as Member>::Message<'c>;
 
-/// Messages fetched together, in order per partition.
+/// Messages fetched together, in order per partition, and what has waited and is to be decided with them.
 pub struct Fetched<M> {
     /// Each with whether it has headers: the client looks for them anew whenever it is asked.
     messages: Vec<(M, bool)>,
     bytes: usize,
+    due: Vec<Id>,
 }
 
 impl<M> Default for Fetched<M> {
     fn default() -> Self {
-        Self { messages: Vec::new(), bytes: 0 }
+        Self { messages: Vec::new(), bytes: 0, due: Vec::new() }
     }
 }
 
@@ -30,12 +32,22 @@ impl<M: Message> Fetched<M> {
         self.messages.push((message, headers.is_some()));
     }
 
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+    /// Adds what is due, as it came.
+    pub fn wake(&mut self, due: Vec<Id>) {
+        self.due = due;
     }
 
-    /// How many there are.
+    /// What is due.
+    pub fn due(&self) -> &[Id] {
+        &self.due
+    }
+
+    /// Whether there is nothing to decide.
+    pub const fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.due.is_empty()
+    }
+
+    /// How many messages there are.
     pub const fn len(&self) -> usize {
         self.messages.len()
     }
@@ -45,10 +57,12 @@ impl<M: Message> Fetched<M> {
         self.bytes
     }
 
-    /// Forgets all of them.
+    /// Forgets all of them. What is due goes too: where something was undone, what came before it is due again, and
+    /// must be decided before it.
     pub fn clear(&mut self) {
         self.messages.clear();
         self.bytes = 0;
+        self.due.clear();
     }
 
     /// So many messages at a time, in order.
@@ -76,4 +90,62 @@ pub fn record<M: Message>((message, has_headers): &(M, bool)) -> (Record<'_>, bo
         timestamp: message.timestamp(),
     };
     (record, readable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Header;
+    use crate::time::Timestamp;
+
+    struct Bare;
+
+    impl Message for Bare {
+        fn topic(&self) -> &str {
+            "t"
+        }
+
+        fn partition(&self) -> i32 {
+            0
+        }
+
+        fn offset(&self) -> i64 {
+            7
+        }
+
+        fn key(&self) -> Option<&[u8]> {
+            Some(b"key")
+        }
+
+        fn value(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn timestamp(&self) -> Option<Timestamp> {
+            None
+        }
+
+        fn header_bytes(&self) -> Option<usize> {
+            None
+        }
+
+        fn headers(&self) -> Option<SmallVec<[Header<'_>; 8]>> {
+            Some(SmallVec::new())
+        }
+
+        fn has_header(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn what_is_due_is_forgotten_with_what_was_fetched() {
+        let mut fetched = Fetched::default();
+        fetched.wake(vec![Id { place: 0, offset: 3, route: 0 }]);
+        assert!(!fetched.is_empty());
+        fetched.push(Bare);
+        assert_eq!((fetched.len(), fetched.bytes(), fetched.due().len()), (1, 3, 1));
+        fetched.clear();
+        assert!(fetched.is_empty(), "something earlier may be due again");
+    }
 }

@@ -39,7 +39,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::consent::Batch;
-use crate::hold::Id;
 use crate::sink::kafka::Target;
 use crate::source::{Cluster, Place, Reading};
 use crate::telemetry::Tally;
@@ -133,9 +132,9 @@ impl<'l, C: Cluster> Worker<'l, C> {
             }
             let mut fetched = Fetched::default();
             self.fetch(&member, &mut fetched)?;
-            let due = self.due();
-            if !fetched.is_empty() || !due.is_empty() {
-                self.decide(&member, &mut judge, fetched, &due)?;
+            fetched.wake(self.due());
+            if !fetched.is_empty() {
+                self.decide(&member, &mut judge, fetched)?;
             } else if self.is_due() {
                 self.commit()?;
             } else {
@@ -151,7 +150,6 @@ impl<'l, C: Cluster> Worker<'l, C> {
         member: &'c C::Member,
         judge: &mut Judge<'_>,
         mut fetched: Fetched<Polled<'c, C>>,
-        due: &[Id],
     ) -> Result<(), End> {
         let line = self.line;
         let barrier = line.barrier();
@@ -164,7 +162,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
             if !line.refusals().is_empty() {
                 return self.abort();
             }
-            if fetched.is_empty() && due.is_empty() {
+            if fetched.is_empty() {
                 return self.read_on();
             }
             if let Some(view) = claim.wait(PATIENCE) {
@@ -188,7 +186,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
         drop(claim);
         let batch = Batch::open(line.now());
         self.targets = line.targets();
-        let written = self.release(judge, &batch, &view, due).and_then(|()| {
+        let written = self.release(judge, &batch, &view, fetched.due()).and_then(|()| {
             fetched.groups(GROUP).try_for_each(|group| self.group(judge, &batch, &view, group))
         });
         drop(view);
