@@ -16,6 +16,8 @@ pub fn config(cluster: &ClusterSettings, ours: &[(&str, &str)]) -> ClientConfig 
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.brokers.join(","));
     config.set("client.id", "consentry");
+    // By default ten seconds: so long nobody knocks again at a broker that has come back.
+    config.set("reconnect.backoff.max.ms", "1000");
     for (name, value) in &cluster.properties {
         config.set(name, value);
     }

@@ -23,6 +23,8 @@ pub struct Broker {
     pub class_path: String,
     dir: PathBuf,
     heap: &'static str,
+    /// What stands before each command of its own, where it lives in a namespace of its own.
+    pub within: Vec<String>,
     java: Mutex<Option<Child>>,
 }
 
@@ -50,13 +52,15 @@ impl Broker {
             class_path: class_path.to_owned(),
             dir,
             heap,
+            within: Vec::new(),
             java: Mutex::new(None),
         }
     }
 
     /// Makes its empty log directory.
     pub fn format(&self, arguments: &[&str]) {
-        let out = Command::new("java")
+        let out = self
+            .java()
             .args(["-XX:TieredStopAtLevel=1", "-cp", &self.class_path, "kafka.tools.StorageTool", "format"])
             .args(arguments)
             .args(["-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"])
@@ -75,7 +79,8 @@ impl Broker {
     /// Starts the process.
     pub fn launch(&self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
-        let child = Command::new("java")
+        let child = self
+            .java()
             .args(["-Xms256m", self.heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"])
             .arg(format!("-Dlog4j2.configurationFile={}", self.dir.join("log4j2.yaml").display()))
             .args(["-cp", &self.class_path, "kafka.Kafka"])
@@ -87,6 +92,18 @@ impl Broker {
             .expect("java");
         reaper::watch(child.id());
         *self.java.lock().expect("no panic under the lock") = Some(child);
+    }
+
+    fn java(&self) -> Command {
+        let [first, rest @ ..] = &self.within[..] else { return Command::new("java") };
+        let mut command = Command::new(first);
+        command.args(rest).arg("java");
+        command
+    }
+
+    /// Where it keeps everything.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
     }
 
     /// Whether there is a process, be it paused.

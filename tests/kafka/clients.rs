@@ -349,6 +349,14 @@ pub fn progress(address: &str, group: &str, topic: &str) -> Vec<(Option<i64>, i6
     all
 }
 
+/// The end of what is decided and the end of what is written, of each partition of the topic.
+pub fn ends(address: &str, topic: &str) -> Vec<(i64, i64)> {
+    let stable = consumer(address, "tests", "read_committed");
+    let written = consumer(address, "tests", "read_uncommitted");
+    let both = |partition| (end(&stable, topic, partition), end(&written, topic, partition));
+    (0..partitions(&stable, topic)).map(both).collect()
+}
+
 /// Waits until the group has committed all there is in the topic.
 #[track_caller]
 pub fn caught_up(address: &str, group: &str, topic: &str, limit: Duration) {

@@ -2,18 +2,19 @@
 
 use super::Fault;
 use super::scene::{Role, Scene};
-use crate::kafka::wait::secs;
+use crate::kafka::wait::{secs, until};
 
 pub fn all() -> Vec<Fault> {
     vec![
         Fault::new("consent leader killed, stays away", Role::ConsentLeader, (1, 2), kill),
         Fault::new("consent leader killed and started again", Role::ConsentLeader, (0, 2), restart),
         Fault::new("source leader killed, stays away", Role::SourceLeader, (0, 2), kill),
-        Fault::new("sink leader killed, stays away", Role::SinkLeader, (1, 2), kill),
+        Fault::new("sink leader killed, stays away", Role::SinkLeader, (0, 2), kill),
         Fault::new("sink leader frozen for 5 s", Role::SinkLeader, (0, 2), freeze),
         Fault::new("consent leader frozen for 5 s", Role::ConsentLeader, (0, 2), freeze),
         Fault::new("group coordinator killed, stays away", Role::GroupCoordinator, (0, 2), kill),
         Fault::new("transaction coordinator killed, stays away", Role::TransactionCoordinator, (1, 2), kill),
+        Fault { fills_disk: true, ..Fault::new("sink leader's disk full", Role::SinkLeader, (0, 1), fill) },
     ]
 }
 
@@ -35,4 +36,14 @@ fn freeze(scene: &mut Scene<'_>) {
     scene.pass(secs(5));
     scene.node().carry_on();
     scene.over();
+}
+
+/// It gives up, and stays away until there is room again.
+fn fill(scene: &mut Scene<'_>) {
+    let disk = scene.cluster.disk.as_ref().expect("it has one of its own");
+    disk.fill();
+    let node = scene.node();
+    until(secs(60), || !node.is_there(), || "it goes on without a disk".into());
+    scene.begin();
+    disk.free();
 }

@@ -8,6 +8,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::disk::Disk;
 use super::link::Link;
 use crate::kafka::broker::{Broker, free_port};
 use crate::kafka::clients::{Reader, Row, Transactions};
@@ -17,12 +18,17 @@ use crate::kafka::wait::{secs, until};
 /// How many.
 pub const NODES: usize = 3;
 
+/// Whose disk can be filled.
+pub const DISK: usize = 2;
+
 /// The brokers, by their place; a broker's id is one more.
 pub struct Cluster {
     pub nodes: Vec<Broker>,
     pub links: Vec<Link>,
     /// Of all brokers, without a link between.
     pub address: String,
+    /// The disk of the broker at [`DISK`], or why it has none of its own.
+    pub disk: Result<Disk, String>,
     asks: BaseConsumer,
 }
 
@@ -31,17 +37,20 @@ impl Cluster {
     pub fn start(class_path: &str) -> Self {
         let ports: Vec<[u16; 3]> = (0..NODES).map(|_| [free_port(), free_port(), free_port()]).collect();
         let links: Vec<Link> = ports.iter().map(|[_, port, _]| Link::to(*port)).collect();
-        let start = |place: usize| {
+        let node = |place: usize| {
             let properties = properties(place, &ports, &links[place]);
-            let node = Broker::new(class_path, ports[place][0], &properties, "-Xmx384m");
-            node.format(&[]);
-            node.launch();
-            node
+            Broker::new(class_path, ports[place][0], &properties, "-Xmx384m")
         };
-        let nodes: Vec<Broker> = std::thread::scope(|scope| {
-            let start = &start;
-            let starting: Vec<_> = (0..NODES).map(|place| scope.spawn(move || start(place))).collect();
-            starting.into_iter().map(|node| node.join().expect("it starts")).collect()
+        let mut nodes: Vec<Broker> = (0..NODES).map(node).collect();
+        let disk = Disk::at(&nodes[DISK].data());
+        nodes[DISK].within = disk.as_ref().map(Disk::enter).unwrap_or_default();
+        std::thread::scope(|scope| {
+            for node in &nodes {
+                scope.spawn(|| {
+                    node.format(&[]);
+                    node.launch();
+                });
+            }
         });
         let address = nodes.iter().map(|node| node.address.as_str()).collect::<Vec<_>>().join(",");
         let mut config = ClientConfig::new();
@@ -49,7 +58,7 @@ impl Cluster {
         // Without a group: whoever asks for one has the brokers make the topic of offsets, and before all are there
         // some would lead nothing of it.
         let asks = config.create().expect("a client");
-        let cluster = Self { nodes, links, address, asks };
+        let cluster = Self { nodes, links, address, disk, asks };
         cluster.wait_whole();
         cluster.make_internal();
         cluster

@@ -55,13 +55,23 @@ impl Output {
         self.came().len()
     }
 
-    /// When the first record after this moment came, if one came on every partition: of the partition that was the
-    /// last to get one.
-    pub fn first_since(&self, moment: Instant) -> Option<Instant> {
+    /// The last offset that came of each partition.
+    pub fn last_offsets(&self) -> Vec<Option<i64>> {
+        let came = self.came();
+        let last = |partition| {
+            let mut rows = came.iter().rev().filter(|(row, _)| row.partition == Some(partition));
+            rows.next().map(|(row, _)| row.offset)
+        };
+        (0..self.partitions).map(last).collect()
+    }
+
+    /// When the first record came more than `grace` after this moment, if one did on every partition: of the partition
+    /// that was the last to get one.
+    pub fn first_since(&self, moment: Instant, grace: Duration) -> Option<Instant> {
         let came = self.came();
         let first = |partition| {
             let mut rows = came.iter().filter(|(row, _)| row.partition == Some(partition));
-            rows.find(|(_, at)| *at > moment).map(|(_, at)| *at)
+            rows.find(|(_, at)| at.since(moment) > grace).map(|(_, at)| *at)
         };
         (0..self.partitions).map(first).collect::<Option<Vec<_>>>()?.into_iter().max()
     }

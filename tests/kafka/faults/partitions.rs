@@ -18,11 +18,20 @@ pub fn all() -> Vec<Fault> {
                 consent(scene, Way::Refused);
             },
         ),
+        Fault {
+            within: secs(2),
+            ..Fault::new(
+                "consent leader out of reach, packets lost, freshness within 2 s",
+                Role::ConsentLeader,
+                (0, 2),
+                |scene| consent(scene, Way::Silent),
+            )
+        },
         Fault::new("sink leader out of reach, packets lost", Role::SinkLeader, (0, 2), |scene| {
-            cut(scene, Way::Silent);
+            cut_and_said(scene, Way::Silent);
         }),
-        Fault::new("sink leader out of reach, connections refused", Role::SinkLeader, (1, 2), |scene| {
-            cut(scene, Way::Refused);
+        Fault::new("sink leader out of reach, connections refused", Role::SinkLeader, (0, 2), |scene| {
+            cut_and_said(scene, Way::Refused);
         }),
         Fault::new("source leader out of reach, packets lost", Role::SourceLeader, (0, 2), |scene| {
             cut(scene, Way::Silent);
@@ -35,7 +44,7 @@ pub fn all() -> Vec<Fault> {
             Role::TransactionCoordinator,
             (0, 2),
             |scene| {
-                cut(scene, Way::Silent);
+                cut_and_said(scene, Way::Silent);
             },
         ),
     ]
@@ -43,9 +52,16 @@ pub fn all() -> Vec<Fault> {
 
 fn cut(scene: &mut Scene<'_>, way: Way) {
     scene.link().set(way);
-    scene.pass(secs(6));
+    scene.pass(secs(8));
     scene.link().set(Way::Open);
     scene.over();
+}
+
+/// What stands still for long enough is said to.
+fn cut_and_said(scene: &mut Scene<'_>, way: Way) {
+    scene.reasons.clear();
+    cut(scene, way);
+    assert!(scene.reasons.contains("commit_waiting"), "`/ready` said only {:?}", scene.reasons);
 }
 
 /// Nobody knows what consents are acknowledged meanwhile: nothing may be forwarded, and it must be said.
@@ -53,7 +69,7 @@ fn consent(scene: &mut Scene<'_>, way: Way) {
     scene.reasons.clear();
     scene.link().set(way);
     scene.pass(secs(8));
-    let came = scene.came_after(secs(2));
+    let came = scene.came_after(scene.within() + secs(2));
     scene.link().set(Way::Open);
     scene.over();
     assert_eq!(came, 0, "forwarded without knowing");

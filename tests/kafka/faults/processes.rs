@@ -6,7 +6,8 @@ use crate::kafka::wait::secs;
 
 pub fn all() -> Vec<Fault> {
     vec![
-        Fault::new("instance killed and started again", Role::SinkLeader, (2, 6), kill),
+        Fault::new("instance killed and started again", Role::SinkLeader, (1, 6), kill),
+        Fault::new("instance killed, stays away", Role::SinkLeader, (0, 3), lose),
         Fault::new("instance frozen until its session is over", Role::SinkLeader, (1, 3), freeze),
     ]
 }
@@ -18,6 +19,12 @@ fn kill(scene: &mut Scene<'_>) {
     scene.pass(secs(1));
     scene.start(one);
     scene.over();
+}
+
+/// What it had begun is ended when its transaction has timed out.
+fn lose(scene: &mut Scene<'_>) {
+    let one = fastrand::usize(0..scene.crew.len());
+    scene.take(one).kill();
 }
 
 /// The other has its partitions by the time it wakes.

@@ -8,13 +8,13 @@ use consentry::time::Instant;
 use serde_json::{Value, json};
 
 use super::Fault;
-use super::cluster::{Cluster, NODES, coordinator, replicas};
+use super::cluster::{Cluster, DISK, NODES, coordinator, replicas};
 use super::ledger::Load;
 use super::link::Link;
 use super::output::Output;
 use super::verdict::{self, Found};
 use crate::kafka::broker::Broker;
-use crate::kafka::clients::read_all;
+use crate::kafka::clients::{ends, progress, read_all};
 use crate::kafka::proxy::Proxy;
 use crate::kafka::shop::Shop;
 use crate::kafka::wait::{secs, until};
@@ -25,6 +25,9 @@ pub const CONSENTS: i32 = 2;
 
 /// How long it may take to go on after a fault.
 const RECOVERY: Duration = secs(90);
+
+/// So long after a fault began may come what was decided before.
+const UNDERWAY: Duration = Duration::from_millis(500);
 
 /// What a broker is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub struct Scene<'c> {
     victim: usize,
     load: Load,
     output: Output,
+    within: Duration,
     /// Partitions were added: a record need not keep its own.
     pub has_grown: bool,
     /// What `/ready` gave as reasons while the fault went on.
@@ -61,7 +65,7 @@ impl<'c> Scene<'c> {
     /// Sets everything up around the fault's role, which one broker has by itself, and has everything flow.
     pub fn set(cluster: &'c Cluster, name: &str, fault: &Fault) -> Self {
         cluster.wait_whole();
-        let victim = fastrand::usize(0..NODES);
+        let victim = if fault.fills_disk { DISK } else { fastrand::usize(0..NODES) };
         let place = |of: Role, other: usize| if of == fault.role { victim } else { (victim + other) % NODES };
         let mut shop = Shop::without_topics(&cluster.address, name);
         let make = |topic: &str, count: i32, leader: usize, settings| {
@@ -80,6 +84,10 @@ impl<'c> Scene<'c> {
         shop.config["workers"] = json!(1);
         shop.config["commit_interval"] = json!("100ms");
         shop.config["pipelines"][0]["group"] = json!(shop.group);
+        if !fault.within.is_zero() {
+            shop.config["consent"]["freshness"] =
+                json!({"within": format!("{}ms", fault.within.as_millis())});
+        }
         (fault.change)(&mut shop.config);
         let transactions = place(Role::TransactionCoordinator, 1);
         let ours = |instance: &str| coordinator(&format!("consentry/{instance}/shop/0")) == transactions;
@@ -99,6 +107,7 @@ impl<'c> Scene<'c> {
             victim,
             load,
             output,
+            within: fault.within,
             has_grown: false,
             reasons: BTreeSet::new(),
             began: now,
@@ -112,6 +121,11 @@ impl<'c> Scene<'c> {
     /// The broker that has the role.
     pub fn node(&self) -> &'c Broker {
         &self.cluster.nodes[self.victim]
+    }
+
+    /// How old the cache may be.
+    pub fn within(&self) -> Duration {
+        self.within
     }
 
     /// The way to it.
@@ -172,16 +186,31 @@ impl<'c> Scene<'c> {
     /// Waits until every partition of the sink has got something since the fault was over; how long that took, and
     /// the longest pause of a partition since the fault began.
     pub fn recover(&mut self) -> (Duration, Duration) {
-        let over = *self.over.get_or_insert(self.began);
+        // Where it does not end by itself, what was decided before it may still come.
+        let (over, grace) = self.over.map_or((self.began, UNDERWAY), |over| (over, Duration::ZERO));
         let began = Instant::now();
         loop {
-            if let Some(first) = self.output.first_since(over) {
+            if let Some(first) = self.output.first_since(over, grace) {
                 return (first.since(over), self.pauses().into_iter().max().unwrap_or_default());
             }
             self.listen();
-            assert!(began.elapsed() < RECOVERY, "it does not go on; `/ready` said {:?}", self.reasons);
+            assert!(began.elapsed() < RECOVERY, "it does not go on: {}", self.stands());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Where everybody stands, for whoever has to find out why nothing moves.
+    fn stands(&self) -> String {
+        let Shop { address, group, source, sink, consent, .. } = &self.shop;
+        format!(
+            "the reader has {:?} of the sink; decided and written of the sink: {:?}, of the consents: {:?}; the group \
+             and the end of the source: {:?}; `/ready` said {:?}",
+            self.output.last_offsets(),
+            ends(address, sink),
+            ends(address, consent),
+            progress(address, group, source),
+            self.reasons
+        )
     }
 
     /// Begins to have everything as it was before the fault.
@@ -200,8 +229,8 @@ impl<'c> Scene<'c> {
         self.cluster.wait_whole();
         self.crew.iter_mut().flatten().for_each(|proxy| proxy.wait_ready(secs(60)));
         let now = Instant::now();
-        let flows = || self.output.first_since(now).is_some();
-        until(RECOVERY, flows, || "nothing flows".into());
+        let flows = || self.output.first_since(now, Duration::ZERO).is_some();
+        until(RECOVERY, flows, || format!("not everything flows: {}", self.stands()));
     }
 
     /// Ends the load, waits until all is decided, and judges; the instances end by themselves.
@@ -230,7 +259,7 @@ impl<'c> Scene<'c> {
         }
         let topics = [&self.shop.source, &self.shop.sink, &self.shop.quarantine, &self.shop.consent];
         self.shop.topics.delete_all(&topics.map(String::as_str));
-        verdict::judge(&ledger, &source, &sink, self.has_grown)
+        verdict::judge(&ledger, &source, &sink, self.within, self.has_grown)
     }
 }
 

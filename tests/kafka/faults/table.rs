@@ -10,6 +10,22 @@ use super::verdict::Found;
 /// why there is nothing to tell.
 pub type Outcome = Result<(Found, Duration, Duration, Vec<String>), String>;
 
+/// Faults with tests of their own, on one broker.
+const ELSEWHERE: &str = "\
+## On one broker, in tests of their own
+
+| fault | test |
+| --- | --- |
+| consent topic missing, not compacted, empty, deleted and made anew; the broker gone, or hanging | `fail_closed.rs` |
+| a consent key that nobody can read, a value that nobody can | `fail_closed_consents.rs` |
+| a person's key on several consent partitions | `start_gate.rs` `consent_commands.rs` |
+| event topic deleted and made anew | `changing.rs` |
+| offsets out of range | `groups.rs` |
+| a transaction left open on the consent topic, committed or aborted in the end | `open_transaction.rs` |
+| a snapshot that is damaged, of another topic, or older than the tombstones | `snapshot.rs` |
+| random kills, freezes and open transactions while records wait | `holds/orders.rs` |
+";
+
 /// One fault, played.
 pub struct Line {
     pub fault: &'static str,
@@ -71,9 +87,10 @@ pub fn write(lines: &[Line]) {
          Written by `CONSENTRY_FAULTS=all cargo test faults` on {}, on {cores} shared cores with all brokers beside \
          the proxy.\n\n\
          Recovery is the time from the end of the fault (where it does not end, as with a broker that stays away: \
-         from its beginning) until every partition of the sink had got a record again, the longest of all times; the \
-         pause is the longest time in which a partition of the sink got nothing. Brokers are given up after 3 s, \
-         members of the group after 3 s.\n\n{}",
+         from its beginning, half a second at least) until every partition of the sink had got a record again, the \
+         longest of all times; the pause is the longest time in which a partition of the sink got nothing. Brokers \
+         are given up after 3 s, members of the group after 3 s. With {cores} cores for four to six processes and \
+         the tests, the times say little of a real cluster; the counts do.\n\n{}\n{ELSEWHERE}",
         now.get(..10).unwrap_or_default(),
         table(lines)
     );

@@ -7,6 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::time::Duration;
+
+use consentry::time::Instant;
 
 use super::ledger::{Change, Ledger, PEOPLE, person_of};
 use crate::kafka::clients::Row;
@@ -46,8 +49,8 @@ impl fmt::Display for Found {
     }
 }
 
-/// Decides every event anew and compares. Where partitions were added (`has_grown`), a record need not be on its own.
-pub fn judge(ledger: &Ledger, source: &[Row], sink: &[Row], has_grown: bool) -> Found {
+/// Decides every event anew and compares. The cache may be as old as `within`. Where partitions were added (`has_grown`), a record need not be on its own.
+pub fn judge(ledger: &Ledger, source: &[Row], sink: &[Row], within: Duration, has_grown: bool) -> Found {
     let mut said: Vec<Vec<&Change>> = vec![Vec::new(); PEOPLE];
     ledger.changes.iter().for_each(|change| said[change.person].push(change));
     let mut came: HashMap<u64, Vec<&Row>> = HashMap::new();
@@ -55,7 +58,7 @@ pub fn judge(ledger: &Ledger, source: &[Row], sink: &[Row], has_grown: bool) -> 
     let mut found = Found { events: ledger.events.len(), forwarded: sink.len(), ..Found::default() };
     for (n, sent) in (0..).zip(&ledger.events) {
         let said = &said[person_of(n)];
-        let governs = said.iter().rposition(|change| change.acked <= *sent).expect("all spoke at first");
+        let governs = said.iter().rposition(|change| binds(change, *sent, within)).unwrap_or(0);
         let binding = &said[governs..];
         let rows = came.remove(&n).unwrap_or_default();
         let certain = binding.iter().all(|change| change.permits);
@@ -73,6 +76,11 @@ pub fn judge(ledger: &Ledger, source: &[Row], sink: &[Row], has_grown: bool) -> 
     found.leaked += came.values().map(Vec::len).sum::<usize>();
     found.disordered = disordered(source, sink, has_grown);
     found
+}
+
+/// Whether a change was acknowledged long enough before this moment.
+fn binds(change: &Change, moment: Instant, within: Duration) -> bool {
+    change.acked <= moment && moment.since(change.acked) >= within
 }
 
 fn number(row: &Row) -> u64 {
@@ -107,7 +115,6 @@ fn disordered(source: &[Row], sink: &[Row], has_grown: bool) -> usize {
 mod tests {
     use super::*;
     use crate::kafka::people::event;
-    use consentry::time::Instant;
 
     /// Everybody agrees, but person 1; person 2 withdraws between the events 2 and 50 and stays so.
     fn ledger() -> Ledger {
@@ -137,7 +144,7 @@ mod tests {
 
     fn judged(sink: &[Row]) -> Found {
         let source: Vec<Row> = (0..PEOPLE + 4).map(|n| row(n, 0, n as i64)).collect();
-        judge(&ledger(), &source, sink, false)
+        judge(&ledger(), &source, sink, Duration::ZERO, false)
     }
 
     #[test]
