@@ -49,6 +49,8 @@ pub struct Process {
     pub slot: usize,
     pub is_dead: bool,
     pub is_frozen: bool,
+    /// It could not reach the brokers for a while. Told to stop then, it ends without hearing of its last commit.
+    pub was_cut_off: bool,
     /// So many steps until it is killed, or is frozen for so long.
     pub fuse: Option<u32>,
     pub chill: Option<(u32, Duration)>,
@@ -143,6 +145,7 @@ impl Core {
             slot,
             is_dead: false,
             is_frozen: false,
+            was_cut_off: false,
             fuse: None,
             chill: None,
             views: BTreeSet::new(),
@@ -217,7 +220,8 @@ impl Core {
     pub fn gone(&mut self, process: usize) {
         let slot = self.processes[process].slot;
         if !self.processes[process].is_dead {
-            self.check_counts(process, true);
+            let was_cut_off = self.processes[process].was_cut_off;
+            self.check_counts(process, !was_cut_off);
             self.processes[process].is_dead = true;
             self.note(9, || format!("process {process} has ended"));
         }

@@ -414,6 +414,7 @@ impl Core {
                 if let Some(own) = alive(self, slot) {
                     let until = self.now() + long;
                     self.faults.cut.insert(own, until);
+                    self.processes[own].was_cut_off = true;
                     self.silence(own);
                 }
             }
