@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Timestamp, TopicPartitionList};
 use thiserror::Error;
 
 use super::client::{self, Asking};
@@ -39,6 +39,14 @@ pub enum ExtentError {
         seconds = PATIENCE.as_secs()
     )]
     Stuck(String, i32, i64, i64),
+}
+
+/// A message that was read.
+pub type Found<'m> = BorrowedMessage<'m>;
+
+/// Whether it was the broker that said when a message was appended, and not its producer.
+pub fn is_by_broker(message: &Found<'_>) -> bool {
+    matches!(message.timestamp(), Timestamp::LogAppendTime(_))
 }
 
 /// A part of a topic.
@@ -136,11 +144,7 @@ impl Reader {
     }
 
     /// Reads parts of one topic, each in order.
-    pub fn read(
-        &self,
-        all: &[Extent],
-        mut each: impl FnMut(&BorrowedMessage<'_>),
-    ) -> Result<(), ExtentError> {
+    pub fn read(&self, all: &[Extent], mut each: impl FnMut(&Found<'_>)) -> Result<(), ExtentError> {
         let mut open: BTreeMap<i32, (i64, &Extent)> = BTreeMap::new();
         let mut list = TopicPartitionList::new();
         for one in all.iter().filter(|one| !one.is_empty()) {

@@ -1,19 +1,16 @@
 //! Reading everything that an audit needs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-use rdkafka::Timestamp as Kafka;
-use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 
 use super::{Asked, Stage, VerifyError, Window};
 use crate::audit::{Appended, Consents, HeldAs, Inputs, Line, Message, Place, Record, Rules};
 use crate::config::Ready;
 use crate::follower::settings::Freshness;
-use crate::kafka::extent::{Extent, Reader};
+use crate::kafka::extent::{Extent, Found, Reader, is_by_broker};
 use crate::kafka::partition;
 use crate::pipeline::settings::{Delivery, PipelineSettings};
+use crate::source::Message as _;
 use crate::time::{Clock, Timestamp};
 use crate::wire::change::ConsentFormat;
 use crate::wire::{held, record_proto};
@@ -200,35 +197,25 @@ fn messages(
 }
 
 /// `None`: it has a header whose name the client does not show.
-fn read_one(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Option<Message> {
-    let headers = message.headers().map(|headers| {
-        // The client panics at a header name that is not UTF-8.
-        catch_unwind(AssertUnwindSafe(|| {
-            let all = headers.iter().map(|own| (own.key.to_owned(), own.value.map(<[u8]>::to_vec)));
-            all.collect::<Vec<_>>()
-        }))
-    });
-    let headers = headers.transpose().ok()?.unwrap_or_default();
-    let appended = appended(message.timestamp());
+fn read_one(topic: &Arc<str>, message: &Found<'_>) -> Option<Message> {
+    let own = |(name, value): &(&str, Option<&[u8]>)| ((*name).to_owned(), value.map(<[u8]>::to_vec));
+    let headers = message.headers()?.iter().map(own).collect();
     Some(Message {
         place: Place { topic: Arc::clone(topic), partition: message.partition(), offset: message.offset() },
         record: Record {
             key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
+            value: message.value().map(<[u8]>::to_vec),
             headers,
-            timestamp: message.timestamp().to_millis().map(i128::from),
+            timestamp: message.timestamp().map(|at| at.0.into()),
             topic: topic.to_string(),
         },
-        appended,
+        appended: appended(message),
     })
 }
 
-const fn appended(timestamp: Kafka) -> Option<Appended> {
-    match timestamp {
-        Kafka::NotAvailable => None,
-        Kafka::CreateTime(ms) => Some(Appended { ms, by_broker: false }),
-        Kafka::LogAppendTime(ms) => Some(Appended { ms, by_broker: true }),
-    }
+/// When a message was appended, as far as anybody says.
+fn appended(message: &Found<'_>) -> Option<Appended> {
+    message.timestamp().map(|at| Appended { ms: at.0, by_broker: is_by_broker(message) })
 }
 
 fn consents(
@@ -243,17 +230,17 @@ fn consents(
     let mut consents = Consents::default();
     reader.read(extents, |message| {
         meter.pass();
-        let made = match (ready.follower.format, message.payload()) {
+        let made = match (ready.follower.format, message.value()) {
             (ConsentFormat::Protobuf, Some(bytes)) => {
                 let json = record_proto::to_json(bytes).and_then(|json| serde_json::to_vec(&json).ok());
                 Some(json.unwrap_or_else(|| NOTHING.to_vec()))
             }
             (ConsentFormat::Json, _) | (_, None) => None,
         };
-        let value = made.as_deref().or(message.payload());
+        let value = made.as_deref().or(message.value());
         let place = (message.partition(), message.offset());
         let key = message.key().unwrap_or_default();
-        consents.add(place, (key, value), appended(message.timestamp()), rules);
+        consents.add(place, (key, value), appended(message), rules);
     })?;
     Ok(consents)
 }
