@@ -15,9 +15,10 @@ use rdkafka::{Timestamp, TopicPartitionList};
 use thiserror::Error;
 
 use super::client::{self, Asking};
+use super::offsets;
 use super::settings::ClusterSettings;
 use super::topics::{self, ASK_WITHIN};
-use crate::source::TopicError;
+use crate::source::{Place, TopicError};
 use crate::time::Instant;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -109,25 +110,10 @@ impl Reader {
     }
 
     /// Up to where a group has committed, by topic and partition; one without a commit is not there.
-    pub fn committed(
-        &self,
-        group: &str,
-        all: &[Extent],
-    ) -> Result<BTreeMap<(String, i32), i64>, ExtentError> {
+    pub fn committed(&self, group: &str, all: &[Extent]) -> Result<BTreeMap<Place, i64>, ExtentError> {
         let asker: BaseConsumer = client::config(&self.cluster, &[("group.id", group)]).create()?;
-        let mut list = TopicPartitionList::new();
-        for one in all {
-            list.add_partition(&one.topic, one.partition);
-        }
-        let answers = asker.committed_offsets(list, ASK_WITHIN)?;
-        let mut committed = BTreeMap::new();
-        for answer in answers.elements() {
-            answer.error()?;
-            if let Offset::Offset(offset) = answer.offset() {
-                committed.insert((answer.topic().to_owned(), answer.partition()), offset);
-            }
-        }
-        Ok(committed)
+        let places: Vec<Place> = all.iter().map(|one| (one.topic.clone(), one.partition)).collect();
+        Ok(offsets::committed(&asker, &places)?)
     }
 
     /// The first offset of a part at which a message is from then on; its end where there is none.

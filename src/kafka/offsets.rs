@@ -71,12 +71,8 @@ pub(super) fn ask_committed<C: ConsumerContext, T>(
     places: &[Place],
     answer: impl Fn(&TopicPartitionListElem<'_>, i64) -> T,
 ) -> KafkaResult<BTreeMap<Place, T>> {
-    let mut list = TopicPartitionList::with_capacity(places.len());
-    for (topic, partition) in places {
-        list.add_partition(topic, *partition);
-    }
     let mut offsets = BTreeMap::new();
-    for element in consumer.committed_offsets(list, ASK_WITHIN)?.elements() {
+    for element in consumer.committed_offsets(unplaced(places), ASK_WITHIN)?.elements() {
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
             let place = (element.topic().to_owned(), element.partition());
