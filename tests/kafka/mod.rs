@@ -28,6 +28,7 @@ mod fail_closed_consents;
 mod faults;
 mod groups;
 mod harness;
+mod held_record;
 mod holds;
 mod hot;
 mod identities;

@@ -7,47 +7,11 @@ use prost::Message;
 use serde_json::Value;
 
 use super::super::clients::{Row, read_all};
+use super::super::held_record::HeldRecord;
 use super::super::proxy::Metrics;
 use super::explained::one_line;
 use super::facts::{Case, Facts, forwarded, held, quarantined, released};
 use super::scene::{Event, NUMBER, Scene};
-
-/// `consentry.v1.HeldRecord`, as far as it is looked at.
-#[derive(Clone, PartialEq, Eq, Message)]
-struct HeldRecord {
-    #[prost(string, tag = "4")]
-    route: String,
-    #[prost(int64, tag = "5")]
-    held_at_ms: i64,
-    #[prost(string, tag = "6")]
-    reason: String,
-    #[prost(message, repeated, tag = "7")]
-    deadlines: Vec<Deadline>,
-    #[prost(bytes = "vec", optional, tag = "8")]
-    key: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    value: Option<Vec<u8>>,
-    #[prost(message, repeated, tag = "10")]
-    headers: Vec<Header>,
-    #[prost(int64, optional, tag = "11")]
-    timestamp_ms: Option<i64>,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-struct Deadline {
-    #[prost(string, tag = "1")]
-    reason: String,
-    #[prost(int64, tag = "2")]
-    until_ms: i64,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-struct Header {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(bytes = "vec", optional, tag = "2")]
-    value: Option<Vec<u8>>,
-}
 
 /// Everything that can be seen of what was done; a value as `explain` shows it, unless it has to be untouched.
 pub fn seen(address: &str, scene: &Scene, metrics: &Metrics, untouched: &BTreeSet<Case>) -> Facts {

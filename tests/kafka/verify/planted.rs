@@ -7,6 +7,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use super::super::clients::{Row, read_all};
+use super::super::held_record::HeldRecord;
 use super::super::people::{consent, grant};
 use super::super::shop::Shop;
 use super::super::topics::CONSENT;
@@ -25,41 +26,6 @@ const BROKEN: [u64; 5] = [300, 301, 302, 303, 304];
 type Expected = Vec<(&'static str, Option<u64>)>;
 
 const BY_BROKER: &[(&str, &str)] = &[("message.timestamp.type", "LogAppendTime")];
-
-/// `consentry.v1.HeldRecord`.
-#[derive(Clone, PartialEq, Eq, Message)]
-struct HeldRecord {
-    #[prost(string, tag = "1")]
-    topic: String,
-    #[prost(int32, tag = "2")]
-    partition: i32,
-    #[prost(int64, tag = "3")]
-    offset: i64,
-    #[prost(string, tag = "4")]
-    route: String,
-    #[prost(int64, tag = "5")]
-    held_at_ms: i64,
-    #[prost(string, tag = "6")]
-    reason: String,
-    #[prost(message, repeated, tag = "7")]
-    deadlines: Vec<Deadline>,
-    #[prost(bytes = "vec", optional, tag = "8")]
-    key: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    value: Option<Vec<u8>>,
-    #[prost(int64, optional, tag = "11")]
-    timestamp_ms: Option<i64>,
-    #[prost(string, tag = "12")]
-    policy: String,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-struct Deadline {
-    #[prost(string, tag = "1")]
-    reason: String,
-    #[prost(int64, tag = "2")]
-    until_ms: i64,
-}
 
 /// The shop, what its topics hold, and where each event stands.
 struct Scene {

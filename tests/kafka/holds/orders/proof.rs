@@ -18,9 +18,11 @@ use std::fmt;
 use std::rc::Rc;
 
 use consentry::time::Timestamp;
+use prost::Message;
 use serde_json::json;
 
 use super::super::super::clients::{Row, read_all};
+use super::super::super::held_record::HeldRecord;
 use super::said::Person;
 use super::{ROUTES, Town, sink};
 use crate::oracle;
@@ -120,49 +122,10 @@ fn held(town: &Town) -> BTreeMap<Key, Vec<Written>> {
     all
 }
 
-/// Reason and deadlines of a `consentry.v1.HeldRecord`.
+/// Reason and deadlines of what waits.
 fn waiting(bytes: &[u8]) -> (String, BTreeMap<String, i64>) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    let (mut reason, mut deadlines) = (String::new(), BTreeMap::new());
-    for (field, number, own) in fields(bytes) {
-        match field {
-            6 => reason = text(own),
-            7 => {
-                let inner = fields(own);
-                let word = inner.iter().find(|(field, ..)| *field == 1).map(|(.., own)| text(own));
-                let until = inner.iter().find(|(field, ..)| *field == 2).map(|(_, number, _)| *number);
-                deadlines.insert(word.expect("a reason"), until.expect("a time").cast_signed());
-            }
-            _ => assert_ne!(number, u64::MAX),
-        }
-    }
-    (reason, deadlines)
-}
-
-/// The fields of a Protobuf message: number, and the integer or the bytes.
-fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, &[u8])> {
-    fn integer(bytes: &mut &[u8]) -> u64 {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = bytes[0];
-            *bytes = &bytes[1..];
-            value |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte < 0x80 {
-                return value;
-            }
-        }
-    }
-    let mut all = Vec::new();
-    while !bytes.is_empty() {
-        let tag = integer(&mut bytes);
-        let number = integer(&mut bytes);
-        let length = if tag & 7 == 2 { usize::try_from(number).expect("it is there") } else { 0 };
-        let (own, rest) = bytes.split_at(length);
-        all.push((tag >> 3, number, own));
-        bytes = rest;
-    }
-    all
+    let held = HeldRecord::decode(bytes).expect("a held record");
+    (held.reason, held.deadlines.into_iter().map(|one| (one.reason, one.until_ms)).collect())
 }
 
 impl<'t> Proof<'t> {
