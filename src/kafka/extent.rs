@@ -101,12 +101,11 @@ impl Reader {
             Err(TopicError::Missing(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let mut all = Vec::new();
-        for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
-            let (from, to) = self.asker.fetch_watermarks(topic, partition, ASK_WITHIN)?;
-            all.push(Extent { topic: topic.to_owned(), partition, from, to });
-        }
-        Ok(Some(all))
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        let places: Vec<Place> = (0..count).map(|partition| (topic.to_owned(), partition)).collect();
+        let bounds = offsets::bounds(&self.asker, &places)?.into_iter();
+        let extent = |((topic, partition), (from, to))| Extent { topic, partition, from, to };
+        Ok(Some(bounds.map(extent).collect()))
     }
 
     /// Up to where a group has committed, by topic and partition; one without a commit is not there.
