@@ -15,6 +15,10 @@ use super::{Verified, verify};
 const BY_BROKER: &[(&str, &str)] = &[("message.timestamp.type", "LogAppendTime")];
 const PEOPLE: u64 = 12;
 const STEPS: u64 = 900;
+/// After so many steps (five of each who says something) the proxy may catch up. One person has just asked for the
+/// newsletter then and not confirmed, so at each such moment a record waits whose fate comes later, on however slow
+/// a machine.
+const ROUND: u64 = 60;
 
 fn shop(address: &str) -> Shop {
     let mut shop = Shop::without_topics(address, "moving");
@@ -80,12 +84,16 @@ fn nothing_is_wrong_while_people_change_their_minds_and_the_proxy_is_killed() {
             proxy.kill();
             proxy = Proxy::ready(&shop.config);
         }
+        if step % ROUND == ROUND - 1 {
+            shop.done(secs(60));
+        }
     }
     shop.done(secs(60));
     proxy.stop();
     let hold = read_all(&kafka.address, &format!("moving-hold.{}", shop.source));
     let released = hold.iter().filter(|row| row.value.is_none()).count();
-    assert!(released > 5, "only {released} of what waited were released");
+    // What waits at the end of a round is released, or refused, in the next.
+    assert!(released as u64 >= STEPS / ROUND - 1, "only {released} of what waited came out again");
     let Verified { code, report, text } = verify(&shop.config, &["--output", "json"]);
     assert_eq!((code, &report["found"]), (Some(0), &json!(0)), "{text}");
     let forwarded: usize = ["analytics", "newsletter", "ads"]
@@ -96,5 +104,5 @@ fn nothing_is_wrong_while_people_change_their_minds_and_the_proxy_is_killed() {
     assert_eq!(report["events"].as_u64(), Some(STEPS), "{text}");
     assert!(forwarded > 300, "only {forwarded} were forwarded");
     let (agreed, open) = (&report["agreed"], &report["undecidable"]);
-    say(&format!("verify: moving: {released} released, agreed {agreed}, undecidable {open}"));
+    say(&format!("verify: moving: {released} waited and came out, agreed {agreed}, undecidable {open}"));
 }
