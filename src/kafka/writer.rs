@@ -31,8 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// How long in one go the client is told to let nothing linger. It heeds that only while it is told, and one of its
 /// threads must wake up meanwhile.
 const HURRY_FOR: Duration = Duration::from_micros(100);
-/// And in how many goes.
-const HURRIES: u32 = 3;
+/// How long nothing is answered before it is told again.
+const HURRY_EVERY: Duration = Duration::from_millis(5);
 
 impl From<KafkaError> for WriteError {
     fn from(error: KafkaError) -> Self {
@@ -99,8 +99,6 @@ const fn is_fencing(code: RDKafkaErrorCode) -> bool {
 pub struct Writer {
     producer: BaseProducer<Reports>,
     transactional: bool,
-    /// How long a record waits for others of its batch.
-    linger: Duration,
     begun: Option<Instant>,
     sent: u64,
     buffer_bytes: usize,
@@ -140,11 +138,9 @@ impl Writer {
         if transactional {
             producer.init_transactions(CALL_WITHIN)?;
         }
-        let linger: f64 = config.get("linger.ms").and_then(|ms| ms.parse().ok()).unwrap_or_default();
         Ok(Self {
             producer,
             transactional,
-            linger: Duration::try_from_secs_f64(linger / 1000.0).unwrap_or_default(),
             begun: None,
             sent: 0,
             buffer_bytes: settings.buffer_bytes,
@@ -185,18 +181,23 @@ impl Writer {
 
     /// Waits until nothing waits for an acknowledgement.
     fn drain(&self) -> Result<(), WriteError> {
-        let (began, mut hurries) = (Instant::now(), HURRIES);
-        while self.producer.in_flight_count() > 0 {
+        let (began, mut before) = (Instant::now(), i32::MAX);
+        let mut hurried = began;
+        loop {
+            let left = self.producer.in_flight_count();
+            if left == 0 {
+                return Ok(());
+            }
             if began.elapsed() > SETTLE_WITHIN {
                 return Err(UNSETTLED);
             }
-            if hurries > 0 {
-                hurries -= 1;
+            // What lingers of a partition is held back while a batch of it is on its way, so each answer counts.
+            if left < before || hurried.elapsed() >= HURRY_EVERY {
+                (before, hurried) = (left, Instant::now());
                 self.hurry();
             }
             self.wait_a_moment();
         }
-        Ok(())
     }
 
     /// Waits until every record is acknowledged.
@@ -312,10 +313,6 @@ impl source::Writer for Writer {
                 | WriteError::Failed { .. },
             ) => Ok(()),
         }
-    }
-
-    fn linger(&self) -> Duration {
-        self.linger
     }
 
     fn age(&self) -> Option<Duration> {

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::write::GROUP;
 use crate::hold::Id;
 use crate::record::Record;
 use crate::source::{Cluster, Member, Message};
@@ -65,9 +66,17 @@ impl<M: Message> Fetched<M> {
         self.due.clear();
     }
 
-    /// So many messages at a time, in order.
-    pub fn groups(&self, size: usize) -> impl Iterator<Item = &[(M, bool)]> {
-        self.messages.chunks(size)
+    /// Hands the messages over, a few at a time and in order, and lets go of each few before the next: what the
+    /// client has to free of them is in the processor's cache then.
+    pub fn spend<E>(&mut self, mut each: impl FnMut(&[(M, bool)]) -> Result<(), E>) -> Result<(), E> {
+        let mut messages = std::mem::take(&mut self.messages).into_iter();
+        loop {
+            let group: SmallVec<[_; GROUP]> = messages.by_ref().take(GROUP).collect();
+            if group.is_empty() {
+                return Ok(());
+            }
+            each(&group)?;
+        }
     }
 
     /// The messages, in order, each with whether it has headers.

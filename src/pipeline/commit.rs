@@ -46,7 +46,9 @@ impl<C: Cluster> Worker<'_, C> {
         drop(call);
         match committed {
             Ok(()) => {
-                self.line.committed(began.elapsed(), self.open.oldest_ms);
+                let took = began.elapsed();
+                self.took = (self.took + took) / 2;
+                self.line.committed(took, self.open.oldest_ms);
                 self.count()?;
                 Ok(Done::Committed)
             }
@@ -62,10 +64,11 @@ impl<C: Cluster> Worker<'_, C> {
         }
     }
 
-    /// How long until what is begun is to be committed, so that it is about committed when the interval is over.
+    /// How long until what is begun is to be committed: so that a record is committed when the interval is over that
+    /// began when it came, which may have been when the commit before began.
     pub(super) fn until_commit(&self) -> Option<Duration> {
         let interval = self.line.commit_interval();
-        let begins = interval.saturating_sub(self.writer.linger()).max(interval / 2);
+        let begins = interval.saturating_sub(self.took * 2).max(interval / 2);
         self.writer.age().map(|age| begins.saturating_sub(age))
     }
 

@@ -49,7 +49,6 @@ use held::Held;
 use judge::Judge;
 use line::Line;
 use open::{Open, Origin};
-use write::GROUP;
 
 /// How long a worker waits in one go before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -82,6 +81,8 @@ pub struct Worker<'l, C: Cluster> {
     is_paused: bool,
     /// How often in a row it went back without a commit.
     failures: u32,
+    /// How long commits take, the last one counting half.
+    took: Duration,
     /// When it last committed anything.
     kept: Instant,
 }
@@ -111,6 +112,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
             is_cut_off: false,
             is_paused: false,
             failures: 0,
+            took: Duration::ZERO,
             kept: Instant::now(),
             line,
             number,
@@ -186,9 +188,9 @@ impl<'l, C: Cluster> Worker<'l, C> {
         drop(claim);
         let batch = Batch::open(line.now());
         self.targets = line.targets();
-        let written = self.release(judge, &batch, &view, fetched.due()).and_then(|()| {
-            fetched.groups(GROUP).try_for_each(|group| self.group(judge, &batch, &view, group))
-        });
+        let written = self
+            .release(judge, &batch, &view, fetched.due())
+            .and_then(|()| fetched.spend(|group| self.group(judge, &batch, &view, group)));
         drop(view);
         self.read_on()?;
         written.or_else(|undone| self.undo(undone))

@@ -131,9 +131,6 @@ pub trait Writer: Sized {
     /// Aborts what was begun. Without transactions, what was sent stays sent.
     fn abort(&mut self) -> Result<(), WriteError>;
 
-    /// How long committing takes at least: records that were sent last linger.
-    fn linger(&self) -> Duration;
-
     /// How long the transaction is open; `None`: none is begun.
     fn age(&self) -> Option<Duration>;
 }

@@ -39,7 +39,6 @@ pub struct SimWriter {
     id: String,
     epoch: u32,
     timeout: Duration,
-    linger: Duration,
     worker: Worker,
     begun: Option<Duration>,
     /// What is not sent yet: where to, what, and the number it is reported by.
@@ -89,7 +88,6 @@ impl SimWriter {
             id,
             epoch,
             timeout: settings.timeout,
-            linger: settings.linger,
             worker,
             begun: None,
             waiting: Vec::new(),
@@ -319,10 +317,6 @@ impl Writer for SimWriter {
         }
         let commits = self.cluster.world.core().lies(Lie::AbortCommits);
         self.end(commits)
-    }
-
-    fn linger(&self) -> Duration {
-        self.linger
     }
 
     fn age(&self) -> Option<Duration> {
