@@ -30,9 +30,10 @@ const UNSETTLED: WriteError = WriteError::Unsettled(SETTLE_WITHIN.as_secs());
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// How long in one go the client is told to let nothing linger. It heeds that only while it is told, and one of its
 /// threads must wake up meanwhile.
-const HURRY_FOR: Duration = Duration::from_micros(100);
-/// How long nothing is answered before it is told again.
-const HURRY_EVERY: Duration = Duration::from_millis(5);
+const HURRY_FOR: Duration = Duration::from_micros(40);
+/// How often it is told: what lingers of a partition is held back while a batch of it is on its way, so once is not
+/// enough.
+const HURRY_EVERY: Duration = Duration::from_millis(2);
 
 impl From<KafkaError> for WriteError {
     fn from(error: KafkaError) -> Self {
@@ -181,23 +182,19 @@ impl Writer {
 
     /// Waits until nothing waits for an acknowledgement.
     fn drain(&self) -> Result<(), WriteError> {
-        let (began, mut before) = (Instant::now(), i32::MAX);
-        let mut hurried = began;
-        loop {
-            let left = self.producer.in_flight_count();
-            if left == 0 {
-                return Ok(());
-            }
+        let began = Instant::now();
+        let mut hurried: Option<Instant> = None;
+        while self.producer.in_flight_count() > 0 {
             if began.elapsed() > SETTLE_WITHIN {
                 return Err(UNSETTLED);
             }
-            // What lingers of a partition is held back while a batch of it is on its way, so each answer counts.
-            if left < before || hurried.elapsed() >= HURRY_EVERY {
-                (before, hurried) = (left, Instant::now());
+            if hurried.is_none_or(|at| at.elapsed() >= HURRY_EVERY) {
                 self.hurry();
+                hurried = Some(Instant::now());
             }
             self.wait_a_moment();
         }
+        Ok(())
     }
 
     /// Waits until every record is acknowledged.

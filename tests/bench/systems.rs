@@ -8,9 +8,9 @@ use clap::ValueEnum;
 use crate::proxy::{self, Setup};
 use crate::{reaper, rivals};
 
-/// How often Flink commits. The others do every 100 ms; but all of a broadcast state is in every checkpoint
-/// of every task, and with 194,000 people a checkpoint was seen to take longer than that.
-const CHECKPOINT_MS: &str = "1000";
+/// How often Flink commits where that is not said: all of a broadcast state is in every checkpoint of every task, and
+/// with 194,000 people a checkpoint was seen to take longer than the 100 ms of the others.
+const CHECKPOINT_MS: u32 = 1000;
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -25,6 +25,8 @@ pub enum System {
     KafkaStreams,
     /// A stream beside a broadcast one, in one process.
     Flink,
+    /// The same, asked to commit as often as the others.
+    FrequentFlink,
 }
 
 impl System {
@@ -36,6 +38,7 @@ impl System {
             Self::Consentry => "Consentry, exactly once, barrier",
             Self::KafkaStreams => "Kafka Streams 4.2, exactly once, global table",
             Self::Flink => "Flink 2.2, exactly once, broadcast state, checkpoint every second",
+            Self::FrequentFlink => "the same, checkpoint every 100 ms as the others commit",
         }
     }
 
@@ -57,6 +60,7 @@ impl System {
             Self::Consentry => "consentry",
             Self::KafkaStreams => "kafka-streams",
             Self::Flink => "flink",
+            Self::FrequentFlink => "frequent-flink",
         }
     }
 
@@ -68,6 +72,7 @@ impl System {
             Self::Consentry => "Consentry",
             Self::KafkaStreams => "Kafka Streams",
             Self::Flink => "Flink",
+            Self::FrequentFlink => "frequent Flink",
         }
     }
 
@@ -88,13 +93,16 @@ impl System {
                 command
             }
             Self::KafkaStreams => rival(&rivals::KAFKA_STREAMS, setup),
-            Self::Flink => {
-                let mut command = rival(&rivals::FLINK, setup);
-                command.arg(CHECKPOINT_MS);
-                command
-            }
+            Self::Flink => flink(setup, CHECKPOINT_MS),
+            Self::FrequentFlink => flink(setup, proxy::COMMIT_MS),
         }
     }
+}
+
+fn flink(setup: &Setup<'_>, checkpoint_ms: u32) -> Command {
+    let mut command = rival(&rivals::FLINK, setup);
+    command.arg(checkpoint_ms.to_string());
+    command
 }
 
 fn native(program: &Path, setup: &Setup<'_>) -> Command {
