@@ -38,8 +38,8 @@ pub struct Open {
     last: usize,
     /// Records judged.
     pub read: u64,
-    /// Written beside the offsets that are to be committed, where these may be the ones that stand already: so
-    /// that it can be told whether they were.
+    /// Written beside the offsets that are to be committed, so that it can be told whether they were: the same offsets
+    /// may stand already, or be committed by who has the partition next.
     mark: Option<String>,
     /// What was written, in the order of the numbers it is reported by.
     pub origins: Vec<Origin>,
@@ -78,8 +78,12 @@ impl Open {
     pub fn touch(&mut self, place: usize) {
         if let Some(progress) = self.progress.get_mut(place) {
             progress.is_touched = true;
-            self.mark.get_or_insert_with(|| format!("{:016x}", pace::random()));
         }
+        self.marked();
+    }
+
+    fn marked(&mut self) {
+        self.mark.get_or_insert_with(|| format!("{:016x}", pace::random()));
     }
 
     /// A partition is ours, from this offset on.
@@ -118,6 +122,7 @@ impl Open {
     /// A record was judged.
     pub fn judged(&mut self, place: usize, offset: i64, timestamp_ms: Option<i64>) {
         self.read += 1;
+        self.marked();
         if let Some(progress) = self.progress.get_mut(place) {
             progress.next = Some(offset + 1);
         }
@@ -162,9 +167,9 @@ impl Open {
         judged.map(|progress| progress.place.clone()).collect()
     }
 
-    /// Whether the group's committed offsets are exactly what was to be committed.
+    /// Whether the group's committed offsets are exactly what was to be committed, and by this commit.
     pub fn is_what_stands(&self, committed: &BTreeMap<Place, (i64, String)>) -> bool {
-        let is_marked = |own: &str| self.mark.as_deref().is_none_or(|mark| mark == own);
+        let is_marked = |own: &str| self.mark.as_deref() == Some(own);
         let mut all = self.progress.iter().filter_map(|own| Some((&own.place, own.commits()?)));
         all.all(|(place, next)| {
             committed.get(place).is_some_and(|(offset, own)| *offset == next && is_marked(own))
@@ -242,12 +247,15 @@ mod tests {
         open.judged(place, 7, Some(50));
         open.judged(place, 8, Some(40));
         let (a, b) = (("a".to_owned(), 0), ("b".to_owned(), 0));
-        assert_eq!(open.offsets(), Offsets { places: vec![(a.clone(), 9)], mark: String::new() });
+        let Offsets { places, mark } = open.offsets();
+        assert_eq!((places, mark.len()), (vec![(a.clone(), 9)], 16));
         assert_eq!(open.firsts(), [(a.clone(), 7), (b.clone(), 3)]);
         assert_eq!((open.read, open.oldest_ms, open.has(&b)), (2, Some(40), true));
-        let stands = |at: i64| BTreeMap::from([(a.clone(), (at, String::new()))]);
-        assert!(open.is_what_stands(&stands(9)));
-        assert!(!open.is_what_stands(&stands(7)));
+        let stands = |at: i64, mark: &str| BTreeMap::from([(a.clone(), (at, mark.to_owned()))]);
+        assert!(open.is_what_stands(&stands(9, &mark)));
+        assert!(!open.is_what_stands(&stands(7, &mark)));
+        let others = ["", "0123456789abcdef"];
+        assert!(others.iter().all(|other| !open.is_what_stands(&stands(9, other))), "somebody else's");
         open.drop_place(&b);
         assert!(!open.has(&b));
         open.undone();

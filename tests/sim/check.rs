@@ -14,12 +14,24 @@ use consentry::{source::Place, wire::held};
 use super::{
     broker::Txn,
     expect::{Verdict, Verdicts, verdicts},
-    ledger::{Batch, Counted, Event, Fate, Ledger, Waits, Worker},
+    ledger::{Batch, Counted, Event, Fate, Ledger, Version, Waits, Worker},
     log::Stored,
     town::{HOLD, LETTER_BYTES, QUARANTINE, ROUTES, SINKS, SOURCE},
 };
 
 type Written = (Place, i64, Arc<Stored>);
+
+/// Something that may have been known.
+#[derive(Debug)]
+struct Possible {
+    /// Where it stands, by partition and offset.
+    known: Vec<(i32, i64)>,
+    /// What is to become of an event then.
+    verdicts: Verdicts,
+    /// The same if each of several states were the only one: where one of them only waits, the time that runs out may
+    /// be that of any.
+    alone: Vec<Verdicts>,
+}
 
 /// What a transaction writes, by the number of the event it is about.
 #[derive(Default)]
@@ -128,18 +140,16 @@ fn set(ledger: &mut Ledger, number: usize, route: usize, fate: Fate) {
 }
 
 /// All that the second implementation says of an event, for all that may have been known to a batch.
-fn possible(ledger: &mut Ledger, event: &Event, batch: Batch) -> Vec<(Option<(i32, i64)>, Verdicts)> {
-    let known: Vec<_> = ledger
-        .possible(event.subject.as_deref(), batch.claim)
-        .into_iter()
-        .map(|known| known.cloned())
-        .collect();
-    let mut all = Vec::new();
-    for known in &known {
-        let place = known.as_ref().map(|version| (version.partition, version.offset));
-        all.push((place, verdicts(ledger, event, known.as_ref(), batch.now)));
-    }
-    all
+fn possible(ledger: &mut Ledger, event: &Event, batch: Batch) -> Vec<Possible> {
+    let all = ledger.possible(event.subject.as_deref(), batch.claim).into_iter();
+    let all: Vec<Vec<Version>> = all.map(|known| known.into_iter().cloned().collect()).collect();
+    let mut ask = |known: &[Version]| verdicts(ledger, event, known, batch.now);
+    let of = |all: Vec<Version>| Possible {
+        known: all.iter().map(|version| (version.partition, version.offset)).collect(),
+        verdicts: ask(&all),
+        alone: all.chunks(1).map(&mut ask).collect(),
+    };
+    all.into_iter().map(of).collect()
 }
 
 /// A record that waited: what becomes of it.
@@ -173,9 +183,12 @@ fn release(
             _ => false,
         };
         let passed = deletion(ledger, content, &event, route);
-        let fits = possible.iter().any(|(_, verdicts)| match (&fate, &verdicts[route]) {
+        let fits = possible.iter().any(|one| match (&fate, &one.verdicts[route]) {
             (Fate::Dropped, Verdict::Drop) => true,
-            (Fate::Dropped, verdict) => is_over(verdict, batch.now) || passed,
+            (Fate::Dropped, verdict) => {
+                let mut all = one.alone.iter().map(|verdicts| &verdicts[route]).chain([verdict]);
+                all.any(|verdict| is_over(verdict, batch.now)) || passed
+            }
             (fate, verdict) => fits(fate, verdict, &event),
         });
         if !fits {
@@ -204,7 +217,7 @@ fn wait(
     event: &Event,
     route: usize,
     body: &[u8],
-    possible: &[(Option<(i32, i64)>, Verdicts)],
+    possible: &[Possible],
     waits: &mut Waits,
 ) -> Result<(), String> {
     let decoded = held::decode(body, (SOURCE, event.partition, event.offset, NAMES[route]))
@@ -221,7 +234,7 @@ fn wait(
     }
     let reason = decoded.reason.word();
     let is_known = waits.deadlines.contains_key(reason);
-    let until = possible.iter().find_map(|(_, verdicts)| match &verdicts[route] {
+    let until = possible.iter().find_map(|one| match &one.verdicts[route] {
         Verdict::Hold(own, until)
             if own == reason && (is_known || kept.get(own).is_none_or(|kept| kept == until)) =>
         {
@@ -242,7 +255,7 @@ fn ended(
     content: &mut Content,
     event: &Event,
     route: usize,
-    possible: &[(Option<(i32, i64)>, Verdicts)],
+    possible: &[Possible],
     batch: Batch,
 ) -> Result<Fate, String> {
     let name = format!("event {} at `{}`", event.number, NAMES[route]);
@@ -255,8 +268,8 @@ fn ended(
         }
         if let Some(named) = record.header("consentry.consent_offset") {
             let own = |at: &(i32, i64)| format!("{}:{}", at.0, at.1) == named;
-            let mut by = possible.iter().filter(|(at, _)| at.as_ref().is_some_and(own));
-            if !by.any(|(_, verdicts)| verdicts[route] == Verdict::Forward) {
+            let mut by = possible.iter().filter(|one| one.known.iter().any(own));
+            if !by.any(|one| one.verdicts[route] == Verdict::Forward) {
                 return Err(format!("{name}: forwarded by consent {named}, but {possible:?}"));
             }
         }
@@ -333,15 +346,15 @@ fn first(
             return release(ledger, content, (number, route), counted);
         }
         let fate = ended(content, &event, route, &possible, batch)?;
-        if let Some((_, verdicts)) = possible.iter().find(|(_, all)| fits(&fate, &all[route], &event)) {
-            let fate = if verdicts[route] == Verdict::NotRouted { Fate::NotRouted } else { fate };
+        if let Some(one) = possible.iter().find(|one| fits(&fate, &one.verdicts[route], &event)) {
+            let fate = if one.verdicts[route] == Verdict::NotRouted { Fate::NotRouted } else { fate };
             count(counted, route, &fate);
             set(ledger, number, route, fate);
             return Ok(());
         }
         said.push(format!(
             "{fate:?}, but {:?}",
-            possible.iter().map(|one| (&one.0, &one.1[route])).collect::<Vec<_>>()
+            possible.iter().map(|one| (&one.known, &one.verdicts[route])).collect::<Vec<_>>()
         ));
     }
     Err(format!("{name}: {said:?}"))

@@ -68,14 +68,14 @@ impl Core {
 
     /// Whether a record waits that should not: its time is over, or its subject has said something since.
     fn is_late(&mut self, event: &Event, route: usize, waits: &Waits, now: i64) -> bool {
-        let known = self.ledger.possible(event.subject.as_deref(), u64::MAX).pop().flatten().cloned();
-        let news = known.filter(|version| version.acknowledged.is_some_and(|step| step > waits.claim));
-        let ends = |ledger: &mut Ledger, known: &Version, at| {
-            !matches!(verdicts(ledger, event, Some(known), at)[route], Verdict::Hold(..))
+        let known = self.ledger.possible(event.subject.as_deref(), u64::MAX).pop().unwrap_or_default();
+        let known: Vec<Version> = known.into_iter().cloned().collect();
+        let is_news = |version: &&Version| version.acknowledged.is_some_and(|step| step > waits.claim);
+        let news = known.iter().filter(is_news).map(|version| version.at_ms).max();
+        let ends = |ledger: &mut Ledger, at| {
+            !matches!(verdicts(ledger, event, &known, at)[route], Verdict::Hold(..))
         };
-        let is_asked = news.is_some_and(|known| {
-            ends(&mut self.ledger, &known, now) && ends(&mut self.ledger, &known, known.at_ms)
-        });
+        let is_asked = news.is_some_and(|at| ends(&mut self.ledger, now) && ends(&mut self.ledger, at));
         !waits.deadlines.is_empty() || waits.until < now || is_asked
     }
 

@@ -29,9 +29,9 @@ fn rules() -> &'static Rules {
 }
 
 /// What should become of an event if this is what is known of its subject, at that time.
-pub fn verdicts(ledger: &mut Ledger, event: &Event, known: Option<&Version>, now: i64) -> Verdicts {
-    let place = known.map(|version| (version.topic, version.partition, version.offset));
-    let memo = (event.number, place, now);
+pub fn verdicts(ledger: &mut Ledger, event: &Event, known: &[Version], now: i64) -> Verdicts {
+    let places = known.iter().map(|version| (version.topic, version.partition, version.offset)).collect();
+    let memo = (event.number, places, now);
     if let Some(verdicts) = ledger.verdicts.get(&memo) {
         return verdicts.clone();
     }
@@ -40,15 +40,15 @@ pub fn verdicts(ledger: &mut Ledger, event: &Event, known: Option<&Version>, now
     verdicts
 }
 
-fn ask(event: &Event, known: Option<&Version>, now: i64) -> Verdicts {
+fn ask(event: &Event, known: &[Version], now: i64) -> Verdicts {
     let message = |version: &Version| {
         let key = event.subject.as_deref().unwrap();
         match &version.body {
-            None => json!({"key": key, "value": null}).to_string(),
-            Some(body) => json!({"key": key, "raw": body}).to_string(),
+            None => json!({"key": key, "value": null, "partition": version.partition}).to_string(),
+            Some(body) => json!({"key": key, "raw": body, "partition": version.partition}).to_string(),
         }
     };
-    let consents: Vec<String> = known.iter().map(|version| message(version)).collect();
+    let consents: Vec<String> = known.iter().map(message).collect();
     let lines = oracle::one(rules(), &consents, &event.line, now.into());
     assert_eq!(lines.len(), ROUTES);
     std::array::from_fn(|route| verdict(&lines[route]))

@@ -46,7 +46,7 @@ impl SimFeed {
         let log = core.broker.log(place)?;
         let mut found = if uncommitted { log.peek(from) } else { log.read(from) };
         while let Found::Record(at, record) = &found {
-            if !self.is_kept_from(core.lie, *at, record) {
+            if !self.is_kept_from(core.lie, (place.1, *at), record) {
                 break;
             }
             let log = core.broker.log(place)?;
@@ -55,11 +55,14 @@ impl SimFeed {
         Some(found)
     }
 
-    fn is_kept_from(&self, lie: Option<Lie>, at: i64, record: &Stored) -> bool {
+    fn is_kept_from(&self, lie: Option<Lie>, (partition, at): (i32, i64), record: &Stored) -> bool {
         match (lie, self.purpose) {
             (Some(Lie::LostTombstones), Purpose::Consent) => record.value.is_none(),
             (Some(Lie::InvalidIsNothing), Purpose::Consent) => {
                 record.value.as_ref().is_some_and(|value| !value.starts_with(b"{"))
+            }
+            (Some(Lie::LostStrays), Purpose::Consent) => {
+                record.key.as_ref().and_then(|key| key.last()).is_some_and(|n| i32::from(n % 2) != partition)
             }
             (Some(Lie::ForgottenHolds), Purpose::Held) => record.value.is_some() && at % 2 == 0,
             _ => false,

@@ -120,8 +120,11 @@ impl Counted {
     }
 }
 
+/// Where a consent message stands: topic, partition and offset.
+pub type Said = (u64, i32, i64);
+
 /// An event, what is known of its subject, and the time.
-pub type Question = (usize, Option<(u64, i32, i64)>, i64);
+pub type Question = (usize, Vec<Said>, i64);
 
 /// Source and sink partition of a route.
 pub type Way = (usize, Place, Place);
@@ -186,22 +189,36 @@ impl Ledger {
         }
     }
 
-    /// What may be known of a subject by a batch that was claimed at this step and is looked at now: the last that was
-    /// acknowledged before, and all that has come since. `None`: nothing is known.
-    pub fn possible(&self, subject: Option<&str>, claim: u64) -> Vec<Option<&Version>> {
+    /// What may be known of a subject by a batch that was claimed at this step and is looked at now: of each partition
+    /// the last that was acknowledged before, or anything that has come since, whatever is known of the others. The
+    /// last is all that there is now; empty: nothing is known.
+    pub fn possible(&self, subject: Option<&str>, claim: u64) -> Vec<Vec<&Version>> {
         let all = subject.and_then(|subject| self.consents.get(subject));
         let is_there = |version: &&Version| version.gone.is_none_or(|gone| gone > claim);
         let committed = all.into_iter().flatten().filter(|version| version.committed == Some(true));
-        let visible: Vec<&Version> = committed.filter(is_there).collect();
-        // Its topic was made anew after the claim: that may have been noticed, or not.
-        let may_be_gone = visible.iter().any(|version| version.gone.is_some());
-        let is_before = |version: &&Version| version.acknowledged.is_some_and(|step| step < claim);
-        let first = visible.iter().rposition(is_before);
-        let mut possible: Vec<Option<&Version>> =
-            (first.is_none() || may_be_gone).then_some(None).into_iter().collect();
-        possible.extend(visible[first.unwrap_or(0)..].iter().map(|version| Some(*version)));
+        let mut partitions: BTreeMap<i32, Vec<&Version>> = BTreeMap::new();
+        for version in committed.filter(is_there) {
+            partitions.entry(version.partition).or_default().push(version);
+        }
+        let mut possible: Vec<Vec<&Version>> = vec![Vec::new()];
+        for visible in partitions.into_values() {
+            let before = std::mem::take(&mut possible);
+            for one in of_partition(&visible, claim) {
+                possible.extend(before.iter().map(|known| known.iter().copied().chain(one).collect()));
+            }
+        }
         possible
     }
+}
+
+/// What may be known of what was said on one partition.
+fn of_partition<'v>(visible: &[&'v Version], claim: u64) -> Vec<Option<&'v Version>> {
+    // Its topic was made anew after the claim: that may have been noticed, or not.
+    let may_be_gone = visible.iter().any(|version| version.gone.is_some());
+    let is_before = |version: &&Version| version.acknowledged.is_some_and(|step| step < claim);
+    let first = visible.iter().rposition(is_before);
+    let nothing = (first.is_none() || may_be_gone).then_some(None);
+    nothing.into_iter().chain(visible[first.unwrap_or(0)..].iter().map(|version| Some(*version))).collect()
 }
 
 #[test]
@@ -223,7 +240,7 @@ fn what_was_acknowledged_before_a_claim_cannot_be_unknown_to_it() {
     ledger.consents.insert("a".to_owned(), known);
     let offsets = |ledger: &Ledger, claim| {
         let possible = ledger.possible(Some("a"), claim);
-        possible.iter().map(|version| version.map(|version| version.offset)).collect::<Vec<_>>()
+        possible.iter().map(|known| known.first().map(|version| version.offset)).collect::<Vec<_>>()
     };
     assert_eq!(offsets(&ledger, 2), [None, Some(0), Some(1)]);
     assert_eq!(offsets(&ledger, 4), [Some(0), Some(1)]);
@@ -236,4 +253,31 @@ fn what_was_acknowledged_before_a_claim_cannot_be_unknown_to_it() {
     ledger.consents.values_mut().flatten().for_each(|version| version.gone = Some(9));
     assert_eq!(offsets(&ledger, 8), [None, Some(2)]);
     assert_eq!(offsets(&ledger, 10), [None]);
+}
+
+#[test]
+fn what_was_said_on_two_partitions_may_be_known_in_any_combination() {
+    let version = |partition, offset, acknowledged| Version {
+        topic: 1,
+        gone: None,
+        partition,
+        offset,
+        body: None,
+        committed: Some(true),
+        acknowledged: Some(acknowledged),
+        at_ms: 0,
+        of: None,
+    };
+    let mut ledger = Ledger::default();
+    let said = vec![version(1, 0, 3), version(0, 0, 5), version(1, 1, 7)];
+    ledger.consents.insert("a".to_owned(), said);
+    let known = |claim| {
+        let possible = ledger.possible(Some("a"), claim);
+        let places = |known: &Vec<&Version>| known.iter().map(|own| (own.partition, own.offset)).collect();
+        possible.iter().map(places).collect::<Vec<Vec<_>>>()
+    };
+    assert_eq!(known(8), [[(0, 0), (1, 1)]]);
+    assert_eq!(known(6), [[(0, 0), (1, 0)], [(0, 0), (1, 1)]]);
+    assert_eq!(known(4), [vec![(1, 0)], vec![(0, 0), (1, 0)], vec![(1, 1)], vec![(0, 0), (1, 1)]]);
+    assert_eq!(known(1).len(), 6);
 }

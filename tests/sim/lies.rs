@@ -20,6 +20,8 @@ pub enum Lie {
     LostTombstones,
     /// What does not decode is passed over, and what was there before stands.
     InvalidIsNothing,
+    /// What a person says on another partition than that of their key is not seen.
+    LostStrays,
     /// Every other record that waits is forgotten when it is loaded.
     ForgottenHolds,
     /// That a record waits no longer is not written.
@@ -53,7 +55,7 @@ pub enum Lie {
 }
 
 /// All of them.
-pub const ALL: [Lie; 23] = [
+pub const ALL: [Lie; 24] = [
     Lie::NoBarrier,
     Lie::StableEnds,
     Lie::OldEnds,
@@ -62,6 +64,7 @@ pub const ALL: [Lie; 23] = [
     Lie::UncommittedEvents,
     Lie::LostTombstones,
     Lie::InvalidIsNothing,
+    Lie::LostStrays,
     Lie::ForgottenHolds,
     Lie::KeptHolds,
     Lie::OffsetsFirst,

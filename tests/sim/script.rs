@@ -137,6 +137,8 @@ struct Author {
     wall_ms: i64,
     partitions: usize,
     slots: usize,
+    /// What some people say comes to either partition: its producers do not agree, or there were fewer once.
+    splits: bool,
     next: usize,
     steps: Vec<(Duration, Step)>,
     length: Duration,
@@ -148,7 +150,9 @@ impl Script {
         let wall_ms = MIDNIGHT_MS + STARTS_S[dice.usize(0..3)] * 1000;
         let (partitions, slots) = (dice.usize(1..=3), [1, 2, 2][dice.usize(0..3)]);
         let length = Duration::from_millis(dice.u64(3_000..14_000));
-        let mut author = Author { dice, wall_ms, partitions, slots, next: 0, steps: Vec::new(), length };
+        let splits = dice.u32(0..4) == 0;
+        let mut author =
+            Author { dice, wall_ms, partitions, slots, splits, next: 0, steps: Vec::new(), length };
         author.life();
         author.faults();
         let Author { mut dice, mut steps, .. } = author;
@@ -237,7 +241,9 @@ impl Author {
             _ => Some(self.consent(person, at_ms)),
         };
         let open = self.open(6);
-        Step::Say { subject, partition: i32::try_from(person % 2).unwrap(), body, open }
+        let strays = self.splits && self.one_in(3);
+        let partition = i32::try_from((person + usize::from(strays)) % 2).unwrap();
+        Step::Say { subject, partition, body, open }
     }
 
     fn open(&mut self, seldom: u32) -> Option<(Duration, bool)> {
