@@ -16,9 +16,9 @@ use crate::time::Instant;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Each call about a transaction has a time-out of its own, and all of them together take less. librdkafka has
-/// been seen not to keep one (confluentinc/librdkafka#5456).
-const HUNG_AFTER: Duration = Duration::from_secs(60);
+/// Each call about a transaction has a time-out of its own, and all of them together take less: 32 s. librdkafka has been
+/// seen not to keep one, where the group's coordinator had gone (confluentinc/librdkafka#5456, #5511).
+const HUNG_AFTER: Duration = Duration::from_secs(40);
 /// A commit that takes longer is said to; it takes some milliseconds where all brokers are well.
 const SLOW_AFTER: Duration = Duration::from_secs(3);
 /// And for so long none must, until it is over: one that was given up is tried again at once.

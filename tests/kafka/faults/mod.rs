@@ -89,6 +89,11 @@ fn play(cluster: &Cluster, fault: &Fault, times: usize) -> Line {
         let reasons = scene.reasons.iter().cloned().collect();
         (scene.finish(), recovery, pause, reasons)
     }));
+    if played.is_err() {
+        // What it left broken is no fault of those that come after it.
+        cluster.mend();
+        cluster.wait_whole();
+    }
     let outcome = played.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
