@@ -5,12 +5,14 @@
 //! broker's: then the order of topics is known to the millisecond, and nearly nothing may be undecidable; and a shop where
 //! people change their minds while they are looked at, and the proxy is killed (`moving`). What is planted
 //! is planted into one shop that the proxy has done (`planted`): its topics are made anew with records altered, added,
-//! moved and taken away. Exactly what was planted must be found, at exactly the records where it was.
+//! moved and taken away. Exactly what was planted must be found, at exactly the records where it was; of a part of the
+//! sources (`windows`) exactly what is in it.
 //!
 //! `CONSENTRY_VERIFY_SEED` and `CONSENTRY_VERIFY_TOWNS` set which towns are played.
 
 mod moving;
 mod planted;
+mod windows;
 
 use std::process::Command;
 use std::thread;
