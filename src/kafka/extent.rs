@@ -32,7 +32,7 @@ pub enum ExtentError {
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// The brokers do not answer, or not as they should.
-    #[error("{0}")]
+    #[error(transparent)]
     Kafka(#[from] KafkaError),
     /// Nothing comes.
     #[error(

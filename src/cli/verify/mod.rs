@@ -62,6 +62,10 @@ what comes from there is told; what in a sink may come from elsewhere is counted
 Exit: 0 nothing is wrong, 1 it could not be read, 2 wrong usage, 3 something is wrong, 78 bad
 configuration.";
 
+/// What helps where the brokers do not answer, or refuse.
+const UNREAD: &str = "the topics cannot be read: `kafka.brokers` must answer, and whoever it logs in as must be allowed \
+to describe and read every topic and to describe the groups";
+
 /// Audits.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (ready, written) = match config::load_written(&args.config, Given::default()) {
@@ -80,6 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(error @ (VerifyError::TooMany(..) | VerifyError::NoSource(..) | VerifyError::NotThere(..))) => {
             return Ok(usage(&error.to_string()));
         }
+        Err(error @ VerifyError::Read(_)) => return Err(anyhow::Error::from(error).context(UNREAD)),
         Err(error) => return Err(error.into()),
     };
     match args.output {
