@@ -63,7 +63,7 @@ pub fn text(report: &Report, subjects: bool) -> String {
     }
     if report.found() == 0 {
         text.push_str(match report.events {
-            0 => "nothing was audited: no record of the sources is in the window\n",
+            0 => "nothing was audited: there is no record of the sources in what was asked for\n",
             _ => "nothing is wrong\n",
         });
     }
