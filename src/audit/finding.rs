@@ -93,7 +93,7 @@ pub enum Undecidable {
     SinksOwn,
     /// It has a header whose name is not UTF-8, which the client cannot show.
     Headers,
-    /// It may come from a record that was not read: from before the window, or gone.
+    /// It may come from a record that is not audited: from outside the window, or gone.
     BeforeWindow,
 }
 
@@ -155,7 +155,7 @@ impl Finding {
 /// What came of an audit.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Records of the sources that were read.
+    /// Records of the sources that were audited.
     pub events: u64,
     /// Records of the sinks that were read.
     pub outputs: u64,

@@ -80,6 +80,9 @@ pub struct Inputs {
     pub events: Vec<Message>,
     /// Sources that were not read from their first record on: topics and partitions.
     pub truncated: Vec<(String, i32)>,
+    /// Where what is audited of a source ends, by topic and partition. What stands behind is read for what comes from
+    /// it, and nothing is said of it.
+    pub until: HashMap<(String, i32), i64>,
     /// What was read of the sinks, each partition in order.
     pub outputs: Vec<Message>,
     /// What was read of the quarantines.
@@ -155,10 +158,10 @@ impl Inputs {
         self.truncated.iter().any(|(own, at)| own == topic && *at == partition)
     }
 
-    /// Whether a source that feeds this route was not read from its beginning.
-    pub(super) fn misses_some(&self, line: usize) -> bool {
+    /// The partitions that this pipeline reads and that were not read from their beginning.
+    pub(super) fn missed(&self, line: usize) -> impl Iterator<Item = &(String, i32)> {
         let sources = self.lines.get(line).map_or(&[][..], |line| &line.sources);
-        self.truncated.iter().any(|(topic, _)| sources.contains(topic))
+        self.truncated.iter().filter(|(topic, _)| sources.contains(topic))
     }
 }
 
@@ -228,6 +231,20 @@ impl<'i> Events<'i> {
         let is_read = |event: &Message| sources.iter().any(|source| **source == *event.place.topic);
         let all = self.inputs.events.iter().enumerate();
         all.filter(|(_, event)| is_read(event)).map(|(number, _)| number).collect()
+    }
+
+    /// Whether it is audited, and not only read.
+    pub fn is_audited(&self, number: usize) -> bool {
+        let place = self.get(number).map(|event| &event.place);
+        let end = |place: &Place| self.inputs.until.get(&(place.topic.to_string(), place.partition));
+        place.is_some_and(|place| end(place).is_none_or(|end| place.offset < *end))
+    }
+
+    /// Whether what was written at this time may come from it: not what stood there before it came.
+    pub fn may_precede(&self, number: usize, written: Option<Appended>) -> bool {
+        let own = self.appended(number).map(|own| own.ms);
+        let written = written.filter(|written| written.by_broker).map(|written| written.ms);
+        own.zip(written).is_none_or(|(own, written)| own <= written + self.inputs.skew_ms)
     }
 
     /// Whether the group of a pipeline has done with it.

@@ -11,6 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::Case;
 use super::finding::{Finding, Kind, Report, Undecidable};
 use super::input::{Events, Inputs, Message};
+use super::known::Known;
 use super::possible::{Passed, Possible, Seen};
 use crate::oracle::{Out, Record, When, outputs, parse};
 
@@ -37,8 +38,8 @@ enum Without {
 struct Lost {
     output: usize,
     route: usize,
-    /// Something behind which it stands is known.
-    is_within: bool,
+    /// It comes from a record that is audited, if it comes from any.
+    is_ours: bool,
 }
 
 impl Matched {
@@ -57,7 +58,7 @@ pub(super) fn matched(inputs: &Inputs, events: &Events<'_>, when: When<'_>, repo
     let mut is_cut = HashSet::new();
     let index = index(inputs, events, when, Without::Nothing, &|_| true, &mut is_cut);
     let mut matched = Matched::default();
-    let (mut lost, mut known) = (Vec::new(), HashSet::new());
+    let (mut lost, mut known) = (Vec::new(), Known::default());
     for (number, output) in inputs.outputs.iter().enumerate() {
         let routes = routes(inputs, output);
         let Some(first) = routes.first() else {
@@ -68,25 +69,27 @@ pub(super) fn matched(inputs: &Inputs, events: &Events<'_>, when: When<'_>, repo
             let by = |time| index.get(&print(*route, &output.record, time, Without::Nothing));
             // A record that has no timestamp gets one in the sink.
             let alike = by(output_time(output)).or_else(|| by(None))?;
-            Some((choose(inputs, events, when, (*route, *line), alike, output, &matched), *route))
+            Some((choose(inputs, events, when, (*route, *line), alike, output, &matched)?, *route))
         });
         match found {
             Some((event, route)) => {
                 matched.add((event, route), number);
-                known.insert((route, output.place.partition));
+                known.add(events, event, (route, output.place.partition));
             }
             None => {
-                let is_within = known.contains(&(first.0, output.place.partition));
-                lost.push(Lost { output: number, route: first.0, is_within });
+                let is_ours = known.is_behind(inputs, *first, output);
+                lost.push(Lost { output: number, route: first.0, is_ours });
             }
         }
     }
+    // Of what may come from a record that is not audited nothing can be said.
+    let (mut lost, others): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|lost| lost.is_ours);
     for without in [Without::Timestamp, Without::Headers, Without::Key, Without::Value] {
         if !lost.is_empty() {
             lost = resembling(inputs, events, when, without, lost, &mut matched);
         }
     }
-    lost.iter().for_each(|lost| nowhere(inputs, &is_cut, lost, report));
+    lost.iter().chain(&others).for_each(|lost| nowhere(inputs, &is_cut, lost, report));
     matched
 }
 
@@ -150,8 +153,7 @@ fn nowhere(inputs: &Inputs, is_cut: &HashSet<usize>, lost: &Lost, report: &mut R
         report.undecidable(Undecidable::TooManyStates);
         return;
     }
-    let may_wait = inputs.route(lost.route).is_some_and(|(_, route, _)| !route.hold.is_empty());
-    if inputs.misses_some(line) && (may_wait || !lost.is_within) {
+    if !lost.is_ours {
         report.undecidable(Undecidable::BeforeWindow);
         return;
     }
@@ -160,7 +162,8 @@ fn nowhere(inputs: &Inputs, is_cut: &HashSet<usize>, lost: &Lost, report: &mut R
     report.add(finding.because("a record of the source that it comes from", "none that it may come from"));
 }
 
-/// Of several events that look alike at a route, the one that this record comes from.
+/// Of several events that look alike at a route, the one that this record comes from; none of those that came after it
+/// was written, where some that came before them were not read.
 fn choose(
     inputs: &Inputs,
     events: &Events<'_>,
@@ -169,7 +172,10 @@ fn choose(
     alike: &[usize],
     output: &Message,
     matched: &Matched,
-) -> usize {
+) -> Option<usize> {
+    let is_whole = inputs.missed(line).next().is_none();
+    let may_come = |event: &usize| is_whole || events.may_precede(*event, output.appended);
+    let alike: Vec<usize> = alike.iter().copied().filter(may_come).collect();
     let free = alike.iter().copied().filter(|event| matched.of(&(*event, route)).is_empty());
     let free: Vec<usize> = free.take(MAX_ALIKE).collect();
     let is_home = |event: &usize| home(inputs, events, *event, route, output) == Some(output.place.partition);
@@ -178,13 +184,13 @@ fn choose(
         let possible = Possible::of(inputs, events, seen, &Passed::default());
         possible.endings(route).any(|(_, ending)| ending.end == "forwarded")
     };
-    let first = || free.first().or(alike.first()).copied().unwrap_or_default();
+    let first = || free.first().or(alike.first()).copied();
     if free.len() < 2 {
         return first();
     }
     let home: Vec<usize> = free.iter().copied().filter(is_home).collect();
     let best = home.iter().copied().find(may).or_else(|| free.iter().copied().find(may));
-    best.or(home.first().copied()).unwrap_or_else(first)
+    best.or(home.first().copied()).or_else(first)
 }
 
 /// The partition of the sink that a record of this event belongs to.

@@ -28,6 +28,7 @@ mod consents;
 mod finding;
 mod forwarded;
 mod input;
+mod known;
 mod matching;
 mod order;
 mod possible;
@@ -77,6 +78,9 @@ pub fn audit(inputs: &Inputs, when: When<'_>, passed: &mut dyn FnMut(u64)) -> Re
     for line in 0..inputs.lines.len() {
         let mut passes = possible::Passed::default();
         for number in traces.events.of_line(line) {
+            if !traces.events.is_audited(number) {
+                continue;
+            }
             passes.enter(&traces, line, number);
             let seen = Seen { line, number, when };
             let possible = Possible::of(inputs, &traces.events, seen, &passes);
@@ -90,7 +94,8 @@ pub fn audit(inputs: &Inputs, when: When<'_>, passed: &mut dyn FnMut(u64)) -> Re
         }
     }
     order::check(&traces, &told, &mut report);
-    report.events = inputs.events.len() as u64;
+    report.events =
+        (0..inputs.events.len()).filter(|number| traces.events.is_audited(*number)).count() as u64;
     report.outputs = inputs.outputs.len() as u64;
     report.sort();
     report

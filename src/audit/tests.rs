@@ -127,6 +127,7 @@ fn inputs(config: &Value, said: &Said, change: impl FnOnce(&mut Inputs)) -> Inpu
         consents,
         events: vec![message("events", 0, r#"{"id":"u","mail":"a@b"}"#)],
         truncated: Vec::new(),
+        until: HashMap::new(),
         outputs: vec![output(0)],
         aside: Vec::new(),
         waiting: Vec::new(),

@@ -32,7 +32,7 @@ pub enum ExtentError {
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// The brokers do not answer, or not as they should.
-    #[error("{0}")]
+    #[error(transparent)]
     Kafka(#[from] KafkaError),
     /// Nothing comes.
     #[error(
@@ -118,12 +118,14 @@ impl Reader {
     /// The first offset of a part at which a message is from then on; its end where there is none.
     pub fn since(&self, one: &Extent, ms: i64) -> Result<i64, ExtentError> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&one.topic, one.partition, Offset::Offset(ms))?;
+        // Below zero it would be another question.
+        list.add_partition_offset(&one.topic, one.partition, Offset::Offset(ms.max(0)))?;
         let answers = self.asker.offsets_for_times(list, ASK_WITHIN)?;
         let elements = answers.elements();
-        let offset = elements.first().map(|element| element.offset());
-        Ok(match offset {
-            Some(Offset::Offset(offset)) => offset.clamp(one.from, one.to),
+        let Some(answer) = elements.first() else { return Ok(one.to) };
+        answer.error()?;
+        Ok(match answer.offset() {
+            Offset::Offset(offset) => offset.clamp(one.from, one.to),
             _ => one.to,
         })
     }

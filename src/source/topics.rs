@@ -13,7 +13,7 @@ pub enum TopicError {
     #[error("topic `{0}` does not exist")]
     Missing(String),
     /// The brokers do not answer, or not as they should.
-    #[error("{0}")]
+    #[error(transparent)]
     Failed(#[from] Failure),
     /// The brokers refuse: the topic, and what they say.
     #[error("topic `{0}`: {1}")]

@@ -5,12 +5,16 @@
 //! broker's: then the order of topics is known to the millisecond, and nearly nothing may be undecidable; and a shop where
 //! people change their minds while they are looked at, and the proxy is killed (`moving`). What is planted
 //! is planted into one shop that the proxy has done (`planted`): its topics are made anew with records altered, added,
-//! moved and taken away. Exactly what was planted must be found, at exactly the records where it was.
+//! moved and taken away. Exactly what was planted must be found, at exactly the records where it was; of a part of the
+//! sources (`windows`) exactly what is in it. Consents in Protobuf and a cache that is shared out have a shop each
+//! (`encodings`).
 //!
 //! `CONSENTRY_VERIFY_SEED` and `CONSENTRY_VERIFY_TOWNS` set which towns are played.
 
+mod encodings;
 mod moving;
 mod planted;
+mod windows;
 
 use std::process::Command;
 use std::thread;
@@ -21,6 +25,7 @@ use serde_json::Value;
 
 use super::agree::scene::Scene;
 use super::proxy::Proxy;
+use super::shop::Shop;
 use super::wait::secs;
 use super::{kafka, say};
 use crate::generated::{number, steady::Size};
@@ -95,4 +100,14 @@ fn what_is_asked_for_wrongly_is_refused() {
     let config = serde_json::json!({"version": 1});
     assert_eq!(verify(&config, &[]).code, Some(78));
     assert_eq!(verify(&config, &["--patience", "soon"]).code, Some(2));
+}
+
+#[test]
+fn brokers_that_do_not_answer_are_named_once_with_the_remedy() {
+    let shop = Shop::without_topics("127.0.0.1:1", "verify-nowhere");
+    let Verified { code, text, .. } = verify(&shop.config, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.contains("`kafka.brokers` must answer"), "{text}");
+    assert_eq!(last.matches("ransport failure").count(), 1, "{text}");
 }

@@ -33,7 +33,20 @@ pub struct Window {
     /// Only what came before this time, in milliseconds.
     pub until_ms: Option<i64>,
     /// Of these partitions of sources from this offset on, and up to that one whatever has been committed.
-    pub offsets: Vec<(String, i32, i64, i64)>,
+    pub offsets: Vec<Part>,
+}
+
+/// A part of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset.
+    pub from: i64,
+    /// The offset behind the last.
+    pub to: i64,
 }
 
 /// How it is audited.
@@ -67,6 +80,9 @@ pub enum VerifyError {
     /// A partition that no source has.
     #[error("`--offsets`: no pipeline reads topic `{0}` partition {1}")]
     NoSource(String, i32),
+    /// Not all of a part is there.
+    #[error("`--offsets`: topic `{0}` partition {1} holds {2}..{3}: give a part of that")]
+    NotThere(String, i32, i64, i64),
 }
 
 /// How far it is.

@@ -1,9 +1,9 @@
 //! Reading everything that an audit needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Asked, Stage, VerifyError, Window};
+use super::{Asked, Part, Stage, VerifyError, Window};
 use crate::audit::{Appended, Consents, HeldAs, Inputs, Line, Message, Place, Record, Rules};
 use crate::config::Ready;
 use crate::follower::settings::Freshness;
@@ -27,6 +27,7 @@ struct Extents {
     events: Vec<Extent>,
     consents: Vec<Extent>,
     truncated: Vec<(String, i32)>,
+    until: HashMap<(String, i32), i64>,
     partitions: BTreeMap<String, usize>,
     now: Timestamp,
 }
@@ -83,6 +84,7 @@ pub(super) fn read(
         consents,
         events,
         truncated: extents.truncated,
+        until: extents.until,
         outputs,
         aside,
         waiting,
@@ -138,40 +140,46 @@ fn settle(reader: &Reader, ready: &Ready, window: &Window) -> Result<Extents, Ve
             committed: committed.into_iter().collect(),
         })
         .collect();
-    cut(reader, window, &mut events, &mut lines)?;
+    let until = cut(reader, window, &mut events, &mut lines)?;
     let truncated = events.iter().filter(|one| one.from > 0);
     let truncated = truncated.map(|one| (one.topic.clone(), one.partition)).collect();
-    Ok(Extents { lines, sinks, aside, waiting, events, consents, truncated, partitions, now })
+    Ok(Extents { lines, sinks, aside, waiting, events, consents, truncated, until, partitions, now })
 }
 
-/// Takes of the sources what is asked for.
+/// Takes of the sources what is asked for, and says where it ends.
 fn cut(
     reader: &Reader,
     window: &Window,
     events: &mut [Extent],
     lines: &mut [Line],
-) -> Result<(), VerifyError> {
+) -> Result<HashMap<(String, i32), i64>, VerifyError> {
+    let mut ends = HashMap::new();
+    let whole = events.to_vec();
     for one in events.iter_mut() {
-        let key = (one.topic.clone(), one.partition);
         if let Some(until) = window.until_ms {
-            let most = reader.since(one, until)?;
-            for line in &mut *lines {
-                line.committed.entry(key.clone()).and_modify(|end| *end = most.min(*end));
-            }
+            ends.insert((one.topic.clone(), one.partition), reader.since(one, until)?);
         }
         if let Some(since) = window.since_ms {
             one.from = reader.since(one, since)?;
         }
     }
-    for (topic, partition, from, to) in &window.offsets {
-        let mut own = events.iter_mut().filter(|one| one.topic == *topic && one.partition == *partition);
-        let one = own.next().ok_or_else(|| VerifyError::NoSource(topic.clone(), *partition))?;
-        one.from = (*from).clamp(one.from, one.to);
+    for Part { topic, partition, from, to } in &window.offsets {
+        let own = |one: &Extent| one.topic == *topic && one.partition == *partition;
+        let there = whole.iter().find(|one| own(one));
+        let there = there.ok_or_else(|| VerifyError::NoSource(topic.clone(), *partition))?;
+        if *from < there.from || *to > there.to {
+            return Err(VerifyError::NotThere(topic.clone(), *partition, there.from, there.to));
+        }
+        if let Some(one) = events.iter_mut().find(|one| own(one)) {
+            one.from = one.from.max(*from);
+        }
+        let key = (topic.clone(), *partition);
+        ends.entry(key.clone()).and_modify(|end| *end = (*end).min(*to)).or_insert(*to);
         for line in lines.iter_mut().filter(|line| line.sources.contains(topic)) {
-            line.committed.insert((topic.clone(), *partition), *to);
+            line.committed.insert(key.clone(), *to);
         }
     }
-    Ok(())
+    Ok(ends)
 }
 
 /// The messages of these parts, sorted by topic, partition and offset.

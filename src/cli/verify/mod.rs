@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Output;
-use crate::app::verify::{Asked, Stage, VerifyError, Window, verify};
+use crate::app::verify::{Asked, Part, Stage, VerifyError, Window, verify};
 use crate::config::{self, Given, Ready};
 use crate::time::Timestamp;
 
@@ -27,7 +28,8 @@ pub struct Args {
     /// Only records before the first that Kafka dates from this time on.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Of a partition of a source only this part, whether or not the group has committed it; may be given several times.
+    /// Of a partition of a source only this part, the last offset not included, whether or not the group has committed it;
+    /// may be given once a partition. Partitions that are not named are audited whole.
     #[arg(long, value_name = "TOPIC/PARTITION=FROM..TO")]
     offsets: Vec<String>,
     /// The most records to read, of all topics; they are kept in memory: about 1.4 GB a
@@ -54,10 +56,15 @@ const EXAMPLES: &str = "Examples:
 It writes nothing, joins no group, and may run beside the system. Audited is what the group of each
 pipeline has committed. When a record was decided nobody wrote down: where the states that may have
 been in force disagree about a record that left no trace, it is counted as undecidable, not guessed.
-A finding names places, routes and reasons; never what a record holds.
+A finding names places, routes and reasons; never what a record holds. Of a part of the sources only
+what comes from there is told; what in a sink may come from elsewhere is counted as undecidable.
 
 Exit: 0 nothing is wrong, 1 it could not be read, 2 wrong usage, 3 something is wrong, 78 bad
 configuration.";
+
+/// What helps where the brokers do not answer, or refuse.
+const UNREAD: &str = "the topics cannot be read: `kafka.brokers` must answer, and whoever it logs in as must be allowed \
+to describe and read every topic and to describe the groups";
 
 /// Audits.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -74,9 +81,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let report = match audited(&ready, &written, &asked) {
         Ok(report) => report,
-        Err(error @ (VerifyError::TooMany(..) | VerifyError::NoSource(..))) => {
+        Err(error @ (VerifyError::TooMany(..) | VerifyError::NoSource(..) | VerifyError::NotThere(..))) => {
             return Ok(usage(&error.to_string()));
         }
+        Err(error @ VerifyError::Read(_)) => return Err(anyhow::Error::from(error).context(UNREAD)),
         Err(error) => return Err(error.into()),
     };
     match args.output {
@@ -134,15 +142,26 @@ fn asked(args: &Args) -> Result<Asked, String> {
         until_ms: time(&args.until)?,
         offsets: args.offsets.iter().map(part).collect::<Result<_, _>>()?,
     };
+    if window.since_ms.zip(window.until_ms).is_some_and(|(since, until)| since >= until) {
+        return Err("`--since` is not before `--until`: there is nothing between them".to_owned());
+    }
+    let mut places = HashSet::new();
+    if let Some(twice) = window.offsets.iter().find(|part| !places.insert((&part.topic, part.partition))) {
+        let Part { topic, partition, .. } = twice;
+        return Err(format!(
+            "`--offsets`: `{topic}/{partition}` is there twice: give one part of a partition"
+        ));
+    }
     Ok(Asked { window, max_records: args.max_records, patience_ms: i64::from(args.patience) * 1000 })
 }
 
 /// `TOPIC/PARTITION=FROM..TO`.
-fn part(text: &str) -> Option<(String, i32, i64, i64)> {
+fn part(text: &str) -> Option<Part> {
     let (place, offsets) = text.split_once('=')?;
     let ((topic, partition), (from, to)) = (place.rsplit_once('/')?, offsets.split_once("..")?);
     let (from, to): (i64, i64) = (from.parse().ok()?, to.parse().ok()?);
-    (0 <= from && from <= to).then_some((topic.to_owned(), partition.parse().ok()?, from, to))
+    let (topic, partition) = (topic.to_owned(), partition.parse().ok()?);
+    (0 <= from && from <= to).then_some(Part { topic, partition, from, to })
 }
 
 #[cfg(test)]
@@ -151,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_part_of_a_topic_is_read() {
-        assert_eq!(part("shop-events/3=1200..1300"), Some(("shop-events".to_owned(), 3, 1200, 1300)));
+        let expected = Part { topic: "shop-events".to_owned(), partition: 3, from: 1200, to: 1300 };
+        assert_eq!(part("shop-events/3=1200..1300"), Some(expected));
         for bad in ["shop/3", "shop/3=1", "shop/x=1..2", "shop=1..2", "shop/3=2..1", "shop/3=-1..2", ""] {
             assert_eq!(part(bad), None, "{bad}");
         }

@@ -18,7 +18,9 @@ const fn meaning(why: Undecidable) -> &'static str {
         Undecidable::OtherPolicy => "decided under another policy than this configuration's",
         Undecidable::SinksOwn => "set aside for what only the sink or the hold topic knows",
         Undecidable::Headers => "not shown by the client: a header's name is not UTF-8",
-        Undecidable::BeforeWindow => "may come from a record that was not read",
+        Undecidable::BeforeWindow => {
+            "may come from a record that is not audited: outside the window, or gone"
+        }
     }
 }
 
@@ -60,7 +62,10 @@ pub fn text(report: &Report, subjects: bool) -> String {
         let _ = writeln!(text, "{count:>9} wrong: {}", kind.word());
     }
     if report.found() == 0 {
-        text.push_str("nothing is wrong\n");
+        text.push_str(match report.events {
+            0 => "nothing was audited: there is no record of the sources in what was asked for\n",
+            _ => "nothing is wrong\n",
+        });
     }
     text.lines().map(|line| visible(line).to_string() + "\n").collect()
 }
