@@ -125,7 +125,7 @@ impl Writer {
             ("linger.ms", linger.as_str()),
             ("queue.buffering.max.kbytes", &buffer),
             // A call may wait for a coordinator that has gone until another connection comes or goes: an idle one does.
-            ("connections.max.idle.ms", "15000"),
+            ("connections.max.idle.ms", "10000"),
             ("queue.buffering.max.messages", "0"),
         ] {
             if !client::is_set(cluster, name) {
