@@ -22,8 +22,9 @@ use crate::time::{Clock, Timestamp};
 
 /// What a broker takes unless a topic says otherwise (`message.max.bytes`).
 pub(super) const DEFAULT_MAX_BYTES: usize = 1_048_588;
-/// How long a record waits at most for others of its batch: half the commit interval where that is shorter.
-const LONGEST_LINGER: Duration = Duration::from_millis(50);
+/// How long a record waits at most for others of its batch: as a rule until the commit, which calls for it. What stands
+/// in a topic of a transaction whose process is killed keeps readers waiting, so it is to stand there shortly.
+const LONGEST_LINGER: Duration = Duration::from_millis(100);
 
 /// What a transaction may take to end, beyond the time it gathers: readers wait so long at one whose writer
 /// was killed.
@@ -178,7 +179,7 @@ impl<C: Cluster> Line<C> {
             transactional_id: self.is_transactional().then_some(id),
             buffer_bytes: self.limits().in_flight_bytes / 2,
             batch_bytes: smallest.min(1_000_000),
-            linger: LONGEST_LINGER.min(self.commit_interval() / 2),
+            linger: LONGEST_LINGER.min(self.commit_interval()),
             cautious,
         };
         // It asks the coordinator for its transactions' id.

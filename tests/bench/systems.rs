@@ -17,7 +17,7 @@ const CHECKPOINT_MS: u32 = 1000;
 pub enum System {
     /// Reads and writes and decides nothing, with librdkafka's own linger of 5 ms.
     CopyLoop,
-    /// The same with Consentry's, of 50 ms.
+    /// The same with Consentry's, of 100 ms.
     LingeringCopyLoop,
     #[value(skip)]
     Consentry,
@@ -34,7 +34,7 @@ impl System {
     pub const fn name(self) -> &'static str {
         match self {
             Self::CopyLoop => "librdkafka copy loop, no decision, transactions",
-            Self::LingeringCopyLoop => "the same, with Consentry's linger of 50 ms",
+            Self::LingeringCopyLoop => "the same, with Consentry's linger of 100 ms",
             Self::Consentry => "Consentry, exactly once, barrier",
             Self::KafkaStreams => "Kafka Streams 4.2, exactly once, global table",
             Self::Flink => "Flink 2.2, exactly once, broadcast state, checkpoint every second",
@@ -83,7 +83,7 @@ impl System {
                 let mut command = native(&std::env::current_exe().expect("this program"), setup);
                 command.args(["copy-loop", setup.address, setup.source, setup.sink, setup.group]);
                 if self == Self::LingeringCopyLoop {
-                    command.args(["--linger-ms", "50"]);
+                    command.args(["--linger-ms", "100"]);
                 }
                 command
             }
