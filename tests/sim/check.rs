@@ -170,7 +170,7 @@ fn release(
         let possible = possible(ledger, &event, batch);
         if let Some(body) = &write.value {
             wait(&name, &event, route, body, &possible, &mut waits)?;
-            waits.claim = batch.claim;
+            (waits.claim, waits.decided) = (batch.claim, batch.now);
             continue;
         }
         if at + 1 != writes.len() {

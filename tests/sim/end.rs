@@ -71,7 +71,8 @@ impl Core {
         let known = self.ledger.possible(event.subject.as_deref(), u64::MAX).pop().unwrap_or_default();
         let known: Vec<Version> = known.into_iter().cloned().collect();
         let is_news = |version: &&Version| version.acknowledged.is_some_and(|step| step > waits.claim);
-        let news = known.iter().filter(is_news).map(|version| version.at_ms).max();
+        // The decision may have known it already: then what it says then counts, and not what it said when it came.
+        let news = known.iter().filter(is_news).map(|version| version.at_ms.max(waits.decided)).max();
         let ends = |ledger: &mut Ledger, at| {
             !matches!(verdicts(ledger, event, &known, at)[route], Verdict::Hold(..))
         };

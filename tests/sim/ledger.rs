@@ -55,6 +55,8 @@ pub struct Waits {
     /// When it is to be looked at again whatever its subject says, and by which claim that was decided.
     pub until: i64,
     pub claim: u64,
+    /// What the deciding process's clock said then.
+    pub decided: i64,
 }
 
 /// What became of an event at a route.
