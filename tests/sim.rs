@@ -9,8 +9,8 @@
 //! `CONSENTRY_SIM_SEEDS` sets how many runs, `CONSENTRY_SEED` where to begin: with `CONSENTRY_SIM_SEEDS=1` it repeats one
 //! run alone and prints what happened in it. What fails is shrunk and printed.
 //!
-//! Not simulated: at least once, a cache in shares, snapshots, source topics that lose records or are made anew. Real Kafka
-//! is asked about these (`tests/kafka`).
+//! Not simulated: at least once, a cache in shares, snapshots, what is due, source topics that lose records or are made
+//! anew. Real Kafka is asked about these (`tests/kafka`).
 
 mod act;
 mod broker;

@@ -154,6 +154,19 @@ impl Inputs {
         named.unwrap_or_default()
     }
 
+    /// The partition of its sink that a record of a route belongs to, with the key that this one has there, if it comes
+    /// from this partition of a source.
+    pub(super) fn home(
+        &self,
+        route: usize,
+        (topic, partition): (&str, i32),
+        output: &Message,
+    ) -> Option<i32> {
+        let (.., sink) = self.route(route)?;
+        let (of, to) = (self.partitions.get(topic)?, self.partitions.get(sink)?);
+        Some((self.partition)(output.record.key.as_deref(), partition, *of, *to))
+    }
+
     pub(super) fn is_truncated(&self, topic: &str, partition: i32) -> bool {
         self.truncated.iter().any(|(own, at)| own == topic && *at == partition)
     }

@@ -36,24 +36,14 @@ impl<'i> Known<'i> {
     pub fn is_behind(&self, inputs: &Inputs, (route, line): (usize, usize), output: &Message) -> bool {
         let at = (route, output.place.partition);
         let from = self.from.get(&at);
-        let mut missed = inputs.missed(line).filter(|missed| leads(inputs, missed, route, output)).peekable();
         let waits = inputs.route(route).is_some_and(|(_, own, _)| !own.hold.is_empty());
         let in_order = inputs.exactly_once && !waits;
-        let is_before = missed.peek().is_some()
-            && !(in_order
-                && missed.all(|(topic, partition)| {
-                    from.is_some_and(|from| from.contains(&(topic.as_str(), *partition)))
-                }));
-        !is_before && !self.past.contains(&at)
+        let may_come_from = |(topic, partition): &(String, i32)| {
+            let home = inputs.home(route, (topic, *partition), output);
+            let leads_here = home.is_none_or(|home| home == output.place.partition);
+            let is_passed = from.is_some_and(|from| from.contains(&(topic.as_str(), *partition)));
+            leads_here && !(in_order && is_passed)
+        };
+        !inputs.missed(line).any(may_come_from) && !self.past.contains(&at)
     }
-}
-
-/// Whether a record of this partition of a source with this key would stand where this one does.
-fn leads(inputs: &Inputs, (topic, partition): &(String, i32), route: usize, output: &Message) -> bool {
-    let sink = inputs.route(route).map(|(.., sink)| sink);
-    let counts = inputs.partitions.get(topic).zip(sink.and_then(|sink| inputs.partitions.get(sink)));
-    counts.is_none_or(|(of, to)| {
-        let key = output.record.key.as_deref();
-        (inputs.partition)(key, *partition, *of, *to) == output.place.partition
-    })
 }

@@ -175,8 +175,8 @@ fn choose(
 ) -> Option<usize> {
     let is_whole = inputs.missed(line).next().is_none();
     let may_come = |event: &usize| is_whole || events.may_precede(*event, output.appended);
-    let alike: Vec<usize> = alike.iter().copied().filter(may_come).collect();
-    let free = alike.iter().copied().filter(|event| matched.of(&(*event, route)).is_empty());
+    let alike = || alike.iter().copied().filter(may_come);
+    let free = alike().filter(|event| matched.of(&(*event, route)).is_empty());
     let free: Vec<usize> = free.take(MAX_ALIKE).collect();
     let is_home = |event: &usize| home(inputs, events, *event, route, output) == Some(output.place.partition);
     let may = |event: &usize| {
@@ -184,7 +184,7 @@ fn choose(
         let possible = Possible::of(inputs, events, seen, &Passed::default());
         possible.endings(route).any(|(_, ending)| ending.end == "forwarded")
     };
-    let first = || free.first().or(alike.first()).copied();
+    let first = || free.first().copied().or_else(|| alike().next());
     if free.len() < 2 {
         return first();
     }
@@ -201,9 +201,8 @@ pub(super) fn home(
     route: usize,
     output: &Message,
 ) -> Option<i32> {
-    let (place, (.., sink)) = (&events.get(event)?.place, inputs.route(route)?);
-    let (of, to) = (inputs.partitions.get(&*place.topic)?, inputs.partitions.get(sink)?);
-    Some((inputs.partition)(output.record.key.as_deref(), place.partition, *of, *to))
+    let place = &events.get(event)?.place;
+    inputs.home(route, (&place.topic, place.partition), output)
 }
 
 /// Every event by what each route would let pass of it. Of pipelines about several people not every combination of

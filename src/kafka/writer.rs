@@ -124,9 +124,9 @@ impl Writer {
             // The client has one batch of a partition on its way, and spins while others have waited for so long.
             ("linger.ms", linger.as_str()),
             ("queue.buffering.max.kbytes", &buffer),
+            ("queue.buffering.max.messages", "0"),
             // A call may wait for a coordinator that has gone until another connection comes or goes: an idle one does.
             ("connections.max.idle.ms", "10000"),
-            ("queue.buffering.max.messages", "0"),
         ] {
             if !client::is_set(cluster, name) {
                 config.set(name, value);

@@ -2,10 +2,13 @@
 
 use smallvec::SmallVec;
 
-use super::write::GROUP;
 use crate::hold::Id;
 use crate::record::Record;
 use crate::source::{Cluster, Member, Message};
+
+/// How many records are handed over at a time, and read before their subjects are looked up: a core fetches about as
+/// many cache lines at once.
+pub const GROUP: usize = 16;
 
 /// A message of a cluster's members.
 pub type Polled<'c, C> = <<C as Cluster>::Member as Member>::Message<'c>;

@@ -139,7 +139,7 @@ impl Open {
 
     /// Whether nothing was judged or touched since the last commit.
     pub const fn is_empty(&self) -> bool {
-        self.read == 0 && self.mark.is_none()
+        self.mark.is_none()
     }
 
     /// The offsets to commit.

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::Worker;
-use super::batch;
+use super::batch::{self, GROUP};
 use super::judge::{Judge, Outcome, Read};
 use super::open::Origin;
 use super::refusal::Undone;
@@ -16,9 +16,6 @@ use crate::sink::kafka::{Refusal, Source, Stamp, forward};
 use crate::sink::quarantine::{By, Note, quarantine};
 use crate::source::{Cluster, Message, WriteError, Writer};
 use crate::transform::Outgoing;
-
-/// How many records are read before their subjects are looked up: a core fetches about as many cache lines at once.
-pub(super) const GROUP: usize = 16;
 
 impl<C: Cluster> Worker<'_, C> {
     /// Judges a few records and writes what becomes of them.

@@ -30,6 +30,8 @@ use super::wait::secs;
 use super::{kafka, say};
 use crate::generated::{number, steady::Size};
 
+/// When a message is appended the broker says, not its producer.
+const BY_BROKER: &[(&str, &str)] = &[("message.timestamp.type", "LogAppendTime")];
 const SIZE: Size = Size { pipelines: 3, routes: 8, events: 100 };
 /// The first of the seeds, which no other test plays: topics are named after them.
 const SEED: u64 = 7_000_001;
@@ -76,7 +78,7 @@ fn nothing_is_wrong_where_the_proxy_has_been_at_work() {
     for seed in first..first + number("CONSENTRY_VERIFY_TOWNS", TOWNS) {
         let mut scene = Scene::new(&kafka.address, seed, &SIZE);
         let by_broker = seed % 2 == 0;
-        let settings: &[_] = if by_broker { &[("message.timestamp.type", "LogAppendTime")] } else { &[] };
+        let settings = if by_broker { BY_BROKER } else { &[] };
         scene.write_with(&kafka.address, settings);
         run(&scene.config, SIZE.cases());
         let Verified { code, report, text } = verify(&scene.config, &["--output", "json"]);

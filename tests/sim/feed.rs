@@ -62,6 +62,7 @@ impl SimFeed {
                 record.value.as_ref().is_some_and(|value| !value.starts_with(b"{"))
             }
             (Some(Lie::LostStrays), Purpose::Consent) => {
+                // The key ends with the person's number.
                 record.key.as_ref().and_then(|key| key.last()).is_some_and(|n| i32::from(n % 2) != partition)
             }
             (Some(Lie::ForgottenHolds), Purpose::Held) => record.value.is_some() && at % 2 == 0,

@@ -154,29 +154,27 @@ fn cut(
     lines: &mut [Line],
 ) -> Result<HashMap<(String, i32), i64>, VerifyError> {
     let mut ends = HashMap::new();
-    let whole = events.to_vec();
+    for Part { topic, partition, from, to } in &window.offsets {
+        let mut own = events.iter_mut().filter(|one| one.topic == *topic && one.partition == *partition);
+        let one = own.next().ok_or_else(|| VerifyError::NoSource(topic.clone(), *partition))?;
+        if *from < one.from || *to > one.to {
+            return Err(VerifyError::NotThere(topic.clone(), *partition, one.from, one.to));
+        }
+        one.from = *from;
+        let key = (topic.clone(), *partition);
+        for line in lines.iter_mut().filter(|line| line.sources.contains(topic)) {
+            line.committed.insert(key.clone(), *to);
+        }
+        ends.insert(key, *to);
+    }
     for one in events.iter_mut() {
         if let Some(until) = window.until_ms {
-            ends.insert((one.topic.clone(), one.partition), reader.since(one, until)?);
+            let until = reader.since(one, until)?;
+            let end = ends.entry((one.topic.clone(), one.partition)).or_insert(until);
+            *end = until.min(*end);
         }
         if let Some(since) = window.since_ms {
             one.from = reader.since(one, since)?;
-        }
-    }
-    for Part { topic, partition, from, to } in &window.offsets {
-        let own = |one: &Extent| one.topic == *topic && one.partition == *partition;
-        let there = whole.iter().find(|one| own(one));
-        let there = there.ok_or_else(|| VerifyError::NoSource(topic.clone(), *partition))?;
-        if *from < there.from || *to > there.to {
-            return Err(VerifyError::NotThere(topic.clone(), *partition, there.from, there.to));
-        }
-        if let Some(one) = events.iter_mut().find(|one| own(one)) {
-            one.from = one.from.max(*from);
-        }
-        let key = (topic.clone(), *partition);
-        ends.entry(key.clone()).and_modify(|end| *end = (*end).min(*to)).or_insert(*to);
-        for line in lines.iter_mut().filter(|line| line.sources.contains(topic)) {
-            line.committed.insert(key.clone(), *to);
         }
     }
     Ok(ends)

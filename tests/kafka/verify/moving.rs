@@ -10,9 +10,8 @@ use super::super::shop::Shop;
 use super::super::topics::CONSENT;
 use super::super::wait::secs;
 use super::super::{kafka, say};
-use super::{Verified, verify};
+use super::{BY_BROKER, Verified, verify};
 
-const BY_BROKER: &[(&str, &str)] = &[("message.timestamp.type", "LogAppendTime")];
 const PEOPLE: u64 = 12;
 const STEPS: u64 = 900;
 /// After so many steps (five of each who says something) the proxy may catch up. One person has just asked for the

@@ -12,7 +12,7 @@ use super::super::people::{consent, grant};
 use super::super::shop::Shop;
 use super::super::topics::CONSENT;
 use super::super::{kafka, say};
-use super::{Verified, run, verify};
+use super::{BY_BROKER, Verified, run, verify};
 
 /// Those who permit everything, one event each; the event's number is theirs.
 const WILLING: u64 = 30;
@@ -24,8 +24,6 @@ const UNCONFIRMED: [u64; 5] = [200, 201, 202, 203, 204];
 const BROKEN: [u64; 5] = [300, 301, 302, 303, 304];
 /// Kinds of findings, with the event that they are about; none where it comes from nowhere.
 type Expected = Vec<(&'static str, Option<u64>)>;
-
-const BY_BROKER: &[(&str, &str)] = &[("message.timestamp.type", "LogAppendTime")];
 
 /// The shop, what its topics hold, and where each event stands.
 struct Scene {

@@ -17,7 +17,7 @@ use super::{Verified, verify};
 const EVENTS: i64 = 60;
 /// Events of people whose newsletter is not confirmed when they come: two of these people confirm, the last does not.
 const HELD: [i64; 3] = [10, 30, 50];
-const SOURCE_PARTITIONS: i64 = 3;
+const SOURCE_PARTITIONS: i32 = 3;
 /// Kafka's timestamps of two events that follow each other are so far apart.
 const STEP_MS: i64 = 60_000;
 
@@ -40,7 +40,7 @@ fn shop(address: &str) -> Scene {
     let mut shop = Shop::without_topics(address, "windows");
     let sink = shop.sink.clone();
     shop.topics.create(&shop.consent, 2, CONSENT);
-    shop.topics.create(&shop.source, 3, &[]);
+    shop.topics.create(&shop.source, SOURCE_PARTITIONS, &[]);
     for topic in [sink.as_str(), "windows-newsletter", &shop.quarantine] {
         shop.topics.create(topic, 2, &[]);
     }
@@ -71,7 +71,7 @@ fn clean(address: &str) -> Scene {
         // Nothing but key and timestamp tells what one person did from what they did before.
         value: Some(json!({"user": {"id": person(n)}, "n": 0}).to_string().into_bytes()),
         timestamp: Some(base_ms + n * STEP_MS),
-        partition: i32::try_from(n % SOURCE_PARTITIONS).ok(),
+        partition: i32::try_from(n % i64::from(SOURCE_PARTITIONS)).ok(),
         ..Row::default()
     };
     let proxy = Proxy::ready(&shop.config);
@@ -102,13 +102,14 @@ impl Scene {
 
     /// Audits the events from one number to another, by offsets.
     fn parts(&self, from: i64, to: i64) -> Verified {
-        let parts = [0, 1, 2].map(|partition| {
-            let offset = |n: i64| (n - i64::from(partition) + SOURCE_PARTITIONS - 1) / SOURCE_PARTITIONS;
+        let parts = (0..SOURCE_PARTITIONS).map(|partition| {
+            let all = i64::from(SOURCE_PARTITIONS);
+            let offset = |n: i64| (n - i64::from(partition) + all - 1) / all;
             self.part(partition, offset(from), offset(to))
         });
-        let [one, two, three] = &parts;
-        let arguments = ["--output", "json", "--offsets", one, "--offsets", two, "--offsets", three];
-        verify(&self.shop.config, &arguments)
+        let parts: Vec<String> = parts.collect();
+        let arguments = parts.iter().flat_map(|part| ["--offsets", part.as_str()]);
+        verify(&self.shop.config, &["--output", "json"].into_iter().chain(arguments).collect::<Vec<_>>())
     }
 
     /// Of the analytics alters, takes and doubles the record of one event each, starting with this one.
@@ -141,7 +142,7 @@ fn about(report: &Value) -> Vec<i64> {
             let mut parts = place.rsplit('/').map(|part| part.parse::<i64>());
             let (offset, partition) = (parts.next(), parts.next());
             let number = |part: Option<Result<i64, _>>| part.expect("a part").expect("a number");
-            number(offset) * SOURCE_PARTITIONS + number(partition)
+            number(offset) * i64::from(SOURCE_PARTITIONS) + number(partition)
         })
         .collect();
     all.sort_unstable();
