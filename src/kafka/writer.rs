@@ -30,10 +30,10 @@ const UNSETTLED: WriteError = WriteError::Unsettled(SETTLE_WITHIN.as_secs());
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// How long in one go the client is told to let nothing linger. It heeds that only while it is told, and one of its
 /// threads must wake up meanwhile.
-const HURRY_FOR: Duration = Duration::from_micros(40);
+const HURRY_FOR: Duration = Duration::from_micros(200);
 /// How often it is told: what lingers of a partition is held back while a batch of it is on its way, so once is not
 /// enough.
-const HURRY_EVERY: Duration = Duration::from_millis(2);
+const HURRY_EVERY: Duration = Duration::from_millis(1);
 
 impl From<KafkaError> for WriteError {
     fn from(error: KafkaError) -> Self {
@@ -179,7 +179,9 @@ impl Writer {
     fn hurry(&self) {
         let began = Instant::now();
         // Not done within no time is what it answers; nobody waits for it here.
-        while self.producer.flush(Duration::ZERO).is_err() && began.elapsed() < HURRY_FOR {}
+        while self.producer.flush(Duration::ZERO).is_err() && began.elapsed() < HURRY_FOR {
+            std::thread::yield_now();
+        }
     }
 
     /// Waits until nothing waits for an acknowledgement.

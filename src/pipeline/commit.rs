@@ -28,6 +28,36 @@ pub(super) enum Done {
     WentBack,
 }
 
+/// What says when the next commit is to begin.
+#[derive(Debug, Default)]
+pub(super) struct Rhythm {
+    /// More waits than the last batch took.
+    pub(super) is_behind: bool,
+    /// When the last commit began, unless nothing came since: what is begun may have come right then.
+    pub(super) since: Option<Instant>,
+    /// How long commits take: not much less than any of the last few.
+    took: Duration,
+}
+
+impl Rhythm {
+    /// How long until what is begun is to be committed, which was begun `age` ago and may have come `came` ago: so that a
+    /// reader has its first record an interval after that came. A tenth of the interval is for what follows a commit, the markers in the partitions and the way
+    /// to the reader. Where more waits than a batch takes, records have waited for longer already, and a whole interval
+    /// makes for the fewest commits.
+    fn left(&self, interval: Duration, age: Duration, came: Duration) -> Duration {
+        if self.is_behind {
+            return interval.saturating_sub(age);
+        }
+        // Where commits take long they must not be all that is done.
+        let lasts = (interval * 9 / 10).saturating_sub(self.took).max(interval / 4);
+        lasts.saturating_sub(came)
+    }
+
+    fn took(&mut self, took: Duration) {
+        self.took = took.max((self.took * 15 + took) / 16);
+    }
+}
+
 impl<C: Cluster> Worker<'_, C> {
     /// Commits everything since the last commit: records, counts and offsets, or none of them. If it had to go
     /// back, whatever was fetched meanwhile will be fetched again.
@@ -40,6 +70,7 @@ impl<C: Cluster> Worker<'_, C> {
             return Err(mismatch.into());
         }
         let began = Instant::now();
+        self.rhythm.since = Some(began);
         let offsets = self.open.offsets();
         let call = self.line.call(self.number);
         let committed = self.writer.commit(&self.member, &offsets);
@@ -47,7 +78,7 @@ impl<C: Cluster> Worker<'_, C> {
         match committed {
             Ok(()) => {
                 let took = began.elapsed();
-                self.took = (self.took + took) / 2;
+                self.rhythm.took(took);
                 self.line.committed(took, self.open.oldest_ms);
                 self.count()?;
                 Ok(Done::Committed)
@@ -64,12 +95,11 @@ impl<C: Cluster> Worker<'_, C> {
         }
     }
 
-    /// How long until what is begun is to be committed: so that a record is committed when the interval is over that
-    /// began when it came, which may have been when the commit before began.
+    /// How long until what is begun is to be committed.
     pub(super) fn until_commit(&self) -> Option<Duration> {
         let interval = self.line.commit_interval();
-        let begins = interval.saturating_sub(self.took * 2).max(interval / 2);
-        self.writer.age().map(|age| begins.saturating_sub(age))
+        let age = self.writer.age()?;
+        Some(self.rhythm.left(interval, age, self.rhythm.since.map_or(age, Instant::elapsed)))
     }
 
     /// Whether what is begun is to be committed now.
@@ -244,5 +274,33 @@ impl<C: Cluster> Worker<'_, C> {
         self.open.settled();
         self.count()?;
         Ok(self.member.seek(&list)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_commit_begins_so_that_it_is_done_within_the_interval() {
+        let mut rhythm = Rhythm::default();
+        assert_eq!(rhythm.left(ms(100), ms(10), ms(10)), ms(80));
+        rhythm.took(ms(32));
+        rhythm.took(ms(16));
+        assert_eq!(rhythm.left(ms(100), ms(0), ms(0)), ms(59), "it took 31 ms, as far as one can tell");
+        assert_eq!(rhythm.left(ms(100), ms(0), ms(16)), ms(43), "it came when the last one began");
+        rhythm.took(ms(500));
+        assert_eq!(rhythm.left(ms(100), ms(5), ms(5)), ms(20), "most of the time is for records");
+    }
+
+    #[test]
+    fn where_more_waits_a_commit_comes_after_a_whole_interval() {
+        let rhythm = Rhythm { is_behind: true, took: ms(30), ..Rhythm::default() };
+        assert_eq!(rhythm.left(ms(100), ms(1), ms(50)), ms(99));
+        assert_eq!(rhythm.left(ms(100), ms(101), ms(150)), ms(0));
     }
 }

@@ -29,7 +29,10 @@ impl<C: Cluster> Worker<'_, C> {
         if self.is_loading_any() {
             patience = patience.min(LISTEN_FOR);
         }
-        while fetched.len() < limits.batch_records && fetched.bytes() < limits.batch_bytes {
+        let is_full = |fetched: &Fetched<_>| {
+            fetched.len() >= limits.batch_records || fetched.bytes() >= limits.batch_bytes
+        };
+        while !is_full(fetched) {
             let polled = member.poll(patience);
             patience = Duration::ZERO;
             let nothing = polled.is_none();
@@ -42,6 +45,10 @@ impl<C: Cluster> Worker<'_, C> {
             if nothing {
                 break;
             }
+        }
+        self.rhythm.is_behind = is_full(fetched);
+        if fetched.is_empty() && self.writer.age().is_none() {
+            self.rhythm.since = None;
         }
         self.writer.serve();
         self.look_for_brokers(!fetched.is_empty());

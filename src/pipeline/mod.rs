@@ -44,6 +44,7 @@ use crate::source::{Cluster, Place, Reading};
 use crate::telemetry::Tally;
 use crate::time::Instant;
 use batch::{Fetched, Polled};
+use commit::Rhythm;
 pub use end::End;
 use held::Held;
 use judge::Judge;
@@ -81,8 +82,8 @@ pub struct Worker<'l, C: Cluster> {
     is_paused: bool,
     /// How often in a row it went back without a commit.
     failures: u32,
-    /// How long commits take, the last one counting half.
-    took: Duration,
+    /// When the next commit is to begin.
+    rhythm: Rhythm,
     /// When it last committed anything.
     kept: Instant,
 }
@@ -112,7 +113,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
             is_cut_off: false,
             is_paused: false,
             failures: 0,
-            took: Duration::ZERO,
+            rhythm: Rhythm::default(),
             kept: Instant::now(),
             line,
             number,

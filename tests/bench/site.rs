@@ -71,11 +71,17 @@ impl Site {
 
     /// Makes topics of this name, the source with a backlog of the load's events.
     pub fn lane(&self, name: &str, partitions: i32) -> Lane {
-        let (source, sink) = (format!("events-{name}"), format!("sink-{name}"));
-        self.topics.create(&source, partitions, STAMPED);
+        let (source, sink) = (self.source(name, partitions), format!("sink-{name}"));
         self.topics.create(&sink, partitions, &[]);
         self.load.write_events(&Bulk::new(self.address()), &source);
         Lane { source, sink, partitions, group: format!("group-{name}") }
+    }
+
+    /// Makes a topic of events, without any.
+    pub fn source(&self, name: &str, partitions: i32) -> String {
+        let source = format!("events-{name}");
+        self.topics.create(&source, partitions, STAMPED);
+        source
     }
 
     /// A lane on the same events: a sink and a group of its own.
