@@ -13,9 +13,10 @@ use consentry::time::Instant;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde::de::IgnoredAny;
 
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const CALL_WITHIN: Duration = Duration::from_secs(30);
@@ -34,7 +35,20 @@ pub struct Options {
     /// How long a record waits for others of its batch.
     #[arg(long, default_value = "5")]
     linger_ms: String,
+    /// Each value is parsed as JSON too, and the headers that Consentry would write are written: what a permitted
+    /// record costs at least.
+    #[arg(long)]
+    stamp: bool,
 }
+
+/// Headers as Consentry writes them.
+const STAMP: [(&str, &str); 5] = [
+    ("consentry.route", "permitted"),
+    ("consentry.reason", "permitted"),
+    ("consentry.policy", "0123456789abcdef"),
+    ("consentry.purposes", "analytics"),
+    ("consentry.consent_offset", "3:123456"),
+];
 
 /// Copies until the process is ended.
 pub fn run(options: &Options) {
@@ -62,7 +76,7 @@ pub fn run(options: &Options) {
                     producer.begin_transaction().expect("none is open");
                     begun = Some(Instant::now());
                 }
-                copy(&producer, &options.sink, &message);
+                copy(&producer, options, &message);
                 let at = usize::try_from(message.partition()).expect("a partition");
                 next.resize(next.len().max(at + 1), -1);
                 next[at] = message.offset() + 1;
@@ -75,12 +89,19 @@ pub fn run(options: &Options) {
     }
 }
 
-fn copy(producer: &BaseProducer, sink: &str, message: &rdkafka::message::BorrowedMessage<'_>) {
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(sink).partition(message.partition());
+fn copy(producer: &BaseProducer, options: &Options, message: &BorrowedMessage<'_>) {
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&options.sink).partition(message.partition());
     record.key = message.key();
     record.payload = message.payload();
     record.timestamp = message.timestamp().to_millis();
-    record.headers = message.headers().map(rdkafka::message::BorrowedHeaders::detach);
+    record.headers = message.headers().map(BorrowedHeaders::detach);
+    if options.stamp {
+        let value = message.payload().unwrap_or_default();
+        serde_json::from_slice::<IgnoredAny>(value).expect("a JSON value");
+        let headers = record.headers.take().unwrap_or_else(|| OwnedHeaders::new_with_capacity(STAMP.len()));
+        let each = |headers: OwnedHeaders, (key, value)| headers.insert(Header { key, value: Some(value) });
+        record.headers = Some(STAMP.into_iter().fold(headers, each));
+    }
     while let Err((error, back)) = producer.send(record) {
         let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
         assert_eq!(error, full, "the record is taken");

@@ -19,6 +19,9 @@ pub enum System {
     CopyLoop,
     /// The same with Consentry's, of 100 ms.
     LingeringCopyLoop,
+    /// The same, which parses each value as JSON too and writes the five headers that Consentry does: the least that a
+    /// permitted record costs, whoever decides.
+    StampingCopyLoop,
     #[value(skip)]
     Consentry,
     /// A stream joined with a global table.
@@ -35,6 +38,9 @@ impl System {
         match self {
             Self::CopyLoop => "librdkafka copy loop, no decision, transactions",
             Self::LingeringCopyLoop => "the same, with Consentry's linger of 100 ms",
+            Self::StampingCopyLoop => {
+                "the same, and it parses each value (serde_json) and writes five headers"
+            }
             Self::Consentry => "Consentry, exactly once, barrier",
             Self::KafkaStreams => "Kafka Streams 4.2, exactly once, global table",
             Self::Flink => "Flink 2.2, exactly once, broadcast state, checkpoint every second",
@@ -44,12 +50,12 @@ impl System {
 
     /// Whether it is no virtual machine, so that valgrind can count its instructions.
     pub const fn is_native(self) -> bool {
-        matches!(self, Self::CopyLoop | Self::LingeringCopyLoop | Self::Consentry)
+        !self.decides() || matches!(self, Self::Consentry)
     }
 
     /// Whether it asks for consent at all.
     pub const fn decides(self) -> bool {
-        !matches!(self, Self::CopyLoop | Self::LingeringCopyLoop)
+        !matches!(self, Self::CopyLoop | Self::LingeringCopyLoop | Self::StampingCopyLoop)
     }
 
     /// Its name in those of its topics.
@@ -57,6 +63,7 @@ impl System {
         match self {
             Self::CopyLoop => "copy-loop",
             Self::LingeringCopyLoop => "lingering-copy-loop",
+            Self::StampingCopyLoop => "stamping-copy-loop",
             Self::Consentry => "consentry",
             Self::KafkaStreams => "kafka-streams",
             Self::Flink => "flink",
@@ -69,6 +76,7 @@ impl System {
         match self {
             Self::CopyLoop => "copy loop",
             Self::LingeringCopyLoop => "lingering copy loop",
+            Self::StampingCopyLoop => "stamping copy loop",
             Self::Consentry => "Consentry",
             Self::KafkaStreams => "Kafka Streams",
             Self::Flink => "Flink",
@@ -79,11 +87,14 @@ impl System {
     /// What starts it on its work.
     pub fn command(self, setup: &Setup<'_>) -> Command {
         match self {
-            Self::CopyLoop | Self::LingeringCopyLoop => {
+            Self::CopyLoop | Self::LingeringCopyLoop | Self::StampingCopyLoop => {
                 let mut command = native(&std::env::current_exe().expect("this program"), setup);
                 command.args(["copy-loop", setup.address, setup.source, setup.sink, setup.group]);
-                if self == Self::LingeringCopyLoop {
+                if self != Self::CopyLoop {
                     command.args(["--linger-ms", "100"]);
+                }
+                if self == Self::StampingCopyLoop {
+                    command.arg("--stamp");
                 }
                 command
             }

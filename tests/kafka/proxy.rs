@@ -147,6 +147,11 @@ impl Proxy {
         reaper::signal(&self.child, name);
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `kill -9`, at once.
     pub fn kill(mut self) {
         self.end();

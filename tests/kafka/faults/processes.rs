@@ -1,14 +1,21 @@
-//! Instances that are killed, and that stand still and wake again.
+//! Instances that are killed, that stand still and wake again, and of which a thread never comes back from a call.
+
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use super::Fault;
+use super::link::Way;
 use super::scene::{Role, Scene};
-use crate::kafka::wait::secs;
+use crate::kafka::proxy::Proxy;
+use crate::kafka::wait::{secs, until};
 
 pub fn all() -> Vec<Fault> {
     vec![
         Fault::new("instance killed and started again", Role::SinkLeader, (1, 6), kill),
         Fault::new("instance killed, stays away", Role::SinkLeader, (0, 3), lose),
         Fault::new("instance frozen until its session is over", Role::SinkLeader, (1, 3), freeze),
+        Fault::new("a call to the brokers never returns", Role::SinkLeader, (0, 1), hang),
     ]
 }
 
@@ -37,4 +44,40 @@ fn freeze(scene: &mut Scene<'_>) {
     signal(scene, "CONT");
     scene.asleep.remove(&one);
     scene.over();
+}
+
+/// Its worker is stopped for good, by itself, while it waits for an acknowledgement. The process ends, says why, and
+/// its supervisor starts it again.
+fn hang(scene: &mut Scene<'_>) {
+    let one = fastrand::usize(0..scene.crew.len());
+    scene.link().set(Way::Silent);
+    scene.pass(secs(2));
+    let worker = thread(scene.crew[one].as_ref().expect("it runs"), "shop-0");
+    ptrace::seize(worker, ptrace::Options::empty()).expect("the tests may trace their own processes");
+    ptrace::interrupt(worker).expect("it is traced");
+    let stopped = waitpid(worker, Some(WaitPidFlag::__WALL)).expect("it is traced");
+    assert!(matches!(stopped, WaitStatus::PtraceEvent(..)), "it does not stop: {stopped:?}");
+    scene.link().set(Way::Open);
+    // A process is not gone before each of its threads that is traced has been waited for.
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+    let is_gone =
+        || matches!(waitpid(worker, Some(flags)), Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)));
+    until(secs(90), is_gone, || "nothing ends a process of which a call hangs".to_owned());
+    let mut proxy = scene.take(one);
+    assert_eq!(proxy.wait_end(secs(5)), Some(1), "it said:\n{}", proxy.output());
+    assert!(proxy.output().contains("hangs"), "it said:\n{}", proxy.output());
+    scene.start(one);
+    scene.over();
+}
+
+/// The thread of this name.
+fn thread(proxy: &Proxy, name: &str) -> Pid {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", proxy.id())).expect("it runs");
+    let paths = threads.map(|thread| thread.expect("a thread").path());
+    let is_named = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    let path = paths.into_iter().find(is_named).expect("a worker");
+    let number = path.file_name().and_then(|number| number.to_str()?.parse().ok());
+    Pid::from_raw(number.expect("the number of a thread"))
 }

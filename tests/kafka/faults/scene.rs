@@ -26,6 +26,9 @@ pub const CONSENTS: i32 = 2;
 /// How long it may take to go on after a fault.
 const RECOVERY: Duration = secs(90);
 
+/// How much is shown of what an instance wrote, where it does not go on.
+const LAST_LINES: usize = 20;
+
 /// So long after a fault began may come what was decided before.
 const UNDERWAY: Duration = Duration::from_millis(500);
 
@@ -202,14 +205,21 @@ impl<'c> Scene<'c> {
     /// Where everybody stands, for whoever has to find out why nothing moves.
     fn stands(&self) -> String {
         let Shop { address, group, source, sink, consent, .. } = &self.shop;
+        let crew = self.crew.iter().flatten().map(|proxy| {
+            let said = proxy.output();
+            let lines: Vec<&str> = said.lines().rev().take(LAST_LINES).collect();
+            let last = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
+            format!("process {}, `/ready`: {:?}, it said last:\n{last}", proxy.id(), proxy.get("/ready"))
+        });
         format!(
             "the reader has {:?} of the sink; decided and written of the sink: {:?}, of the consents: {:?}; the group \
-             and the end of the source: {:?}; `/ready` said {:?}",
+             and the end of the source: {:?}; `/ready` said {:?}\n{}",
             self.output.last_offsets(),
             ends(address, sink),
             ends(address, consent),
             progress(address, group, source),
-            self.reasons
+            self.reasons,
+            crew.collect::<Vec<_>>().join("\n")
         )
     }
 
