@@ -189,7 +189,9 @@ impl<C: Cluster> Worker<'_, C> {
         match error.trouble {
             // librdkafka has given the partition up and refuses to seek: joining anew begins at the low end.
             Trouble::OutOfRange if self.line.accepts_gaps() => Err(error.clone().into()),
-            Trouble::OutOfRange => self.find_gaps(),
+            Trouble::OutOfRange if self.find_gaps()? => Ok(()),
+            // Where nothing is gone it has given it up all the same: joining anew begins where the group stands.
+            Trouble::OutOfRange => Err(error.clone().into()),
             Trouble::CutOff | Trouble::Disconnected => {
                 self.is_cut_off |= error.trouble == Trouble::CutOff;
                 if self.is_cut_off {
@@ -219,13 +221,14 @@ impl<C: Cluster> Worker<'_, C> {
         self.line.settings().topics.iter().all(|topic| self.member.answers(topic))
     }
 
-    /// Offsets were out of range: which, and what is to become of them.
-    fn find_gaps(&mut self) -> Result<(), End> {
+    /// Offsets were out of range: which, and what is to become of them. False: there is no gap.
+    fn find_gaps(&mut self) -> Result<bool, End> {
         let positions = self.member.positions()?;
         let places: Vec<Place> = positions.keys().cloned().collect();
         if places.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
+        let mut found = !self.gaps.is_empty();
         for (place, (low, high)) in self.member.bounds(&places)? {
             let Some(at) = positions.get(&place).copied() else { continue };
             if (low..=high).contains(&at) || self.gaps.contains(&place) {
@@ -239,8 +242,9 @@ impl<C: Cluster> Worker<'_, C> {
                 self.member.pause([&place])?;
             }
             self.note_gap(place, &Gap { committed: at, low, high });
+            found = true;
         }
-        Ok(())
+        Ok(found)
     }
 
     fn note_gap(&mut self, place: Place, gap: &Gap) {
