@@ -41,9 +41,9 @@ pub(super) struct Rhythm {
 
 impl Rhythm {
     /// How long until what is begun is to be committed, which was begun `age` ago and may have come `came` ago: so that a
-    /// reader has its first record an interval after that came. A tenth of the interval is for what follows a commit, the markers in the partitions and the way
-    /// to the reader. Where more waits than a batch takes, records have waited for longer already, and a whole interval
-    /// makes for the fewest commits.
+    /// reader has its first record an interval after that came. A tenth of the interval is for what follows a commit,
+    /// the markers in the partitions and the way to the reader. Where more waits than a batch takes, records have
+    /// waited for longer already, and a whole interval makes for the fewest commits.
     fn left(&self, interval: Duration, age: Duration, came: Duration) -> Duration {
         if self.is_behind {
             return interval.saturating_sub(age);

@@ -247,7 +247,7 @@ impl<C: Cluster> Line<C> {
         self.parts.line.workers
     }
 
-    /// How long records gather before they are committed.
+    /// How soon a reader is to have a record.
     pub fn commit_interval(&self) -> Duration {
         self.parts.line.commit_interval
     }

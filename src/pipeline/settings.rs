@@ -48,7 +48,7 @@ pub struct LineSettings {
     pub workers: usize,
     /// Transactions, or an idempotent producer with offsets after the acknowledgement.
     pub delivery: Delivery,
-    /// How long records gather before they are committed. Default 100 ms.
+    /// How soon a reader is to have a record: a commit begins so much earlier as commits take. Default 100 ms.
     pub commit_interval: Duration,
     /// How long a stop may take. Default 30 s.
     pub shutdown_timeout: Duration,

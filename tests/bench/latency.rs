@@ -1,8 +1,9 @@
 //! How much later a record arrives: from its append to the source until a reader of the sink has it, at a
 //! share of the rate that Consentry was seen to keep up with in the same run.
 //!
-//! The copy loop is fed at the same rate. It waits for its commit as long as Consentry does, so the
-//! difference is what decisions and the barrier add, and the rest is what Kafka's transactions cost.
+//! The copy loop is fed at the same rate, and so is a reader of the source itself: what comes on top of that is
+//! added by whoever stands between. The copy loop begins a commit when its records have waited for an interval,
+//! Consentry so that they have come out by then.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,7 +54,7 @@ struct Seen {
     latencies_ms: Series,
 }
 
-/// Measures Consentry, then the copy loop at the same rate.
+/// Measures Consentry, then the copy loop and a bare reader at the same rate.
 pub fn run(options: &Options) -> Table {
     let load = options.backlog.load(options.records);
     let site = Site::new(&load);

@@ -40,7 +40,7 @@ pub(super) struct Configuration {
     pub workers: Option<u64>,
     /// What is promised of delivery. Default: `exactly_once`.
     pub delivery: Option<Delivery>,
-    /// How long records gather before they are committed; 60s at most. Default: 100ms.
+    /// How soon a reader is to have a record: a commit begins so much earlier as commits take; 60s at most. Default: 100ms.
     pub commit_interval: Option<Span>,
     /// How long a stop may take before the process ends anyway. Default: 30s.
     pub shutdown_timeout: Option<Span>,
