@@ -2,7 +2,7 @@
 //!
 //! Made first, stopped last: the admin listener (so that readiness can be asked while everything else is
 //! still being built), the follower, then the pipelines. A worker that ends for a passing reason is started
-//! again after a pause; one that ends for good ends the process.
+//! again after a pause, one that hangs in a call is left alone and replaced; one that ends for good ends the process.
 
 mod due;
 pub mod explain;
@@ -62,8 +62,10 @@ pub enum Error {
     /// A worker ended for good.
     #[error("pipeline `{0}`: {1}")]
     Worker(String, End),
-    /// A worker hangs in the client for good; what it had begun is read again.
-    #[error("pipeline `{0}`: a call to the brokers hangs and cannot be ended but with the process")]
+    /// One worker after the other hangs in the client; what they had begun is read again.
+    #[error(
+        "pipeline `{0}`: one call to the brokers after the other hangs, and none can be ended but with the process"
+    )]
     Hung(String),
     /// It cannot be told whose consent ends.
     #[error("{0}")]

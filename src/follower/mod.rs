@@ -21,6 +21,7 @@ mod plan;
 mod reader;
 pub mod settings;
 mod share;
+mod silence;
 mod snapshot;
 mod sources;
 mod standing;
@@ -174,7 +175,7 @@ impl Follower {
             waiting: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
-        let reader = reader::Reader::new(Arc::clone(&shared), cluster)?;
+        let reader = reader::Reader::new(Arc::clone(&shared), cluster.clone());
         let watch = watch::Watch::new(Arc::clone(&shared), cluster.clone())?;
         let guarded = |name, body: Box<dyn FnOnce() + Send>| -> Body {
             let shared = Arc::clone(&shared);

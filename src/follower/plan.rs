@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::source::Begin;
-
 /// What the reader of the topic is to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -12,17 +10,9 @@ pub struct Plan {
     pub resets: u64,
     /// How many partitions the topic has.
     pub count: usize,
-    /// The partitions to follow; a follow other than before begins anew, what is not here ends.
-    pub follows: BTreeMap<usize, Follow>,
-}
-
-/// One time of following one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Follow {
-    /// Which time it is: no two have the same number.
-    pub number: u64,
-    /// Where it begins.
-    pub from: Begin,
+    /// The partitions to follow, each with the number of this time of following it, which no other has: with another
+    /// number than before it begins anew. What is not here ends.
+    pub follows: BTreeMap<usize, u64>,
 }
 
 /// How far the cache had come at some moment.

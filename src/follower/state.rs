@@ -12,9 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::plan::{Follow, Mark, Plan, Point};
+use super::plan::{Mark, Plan, Point};
 use super::share::{Holder, Share};
-use crate::source::Begin;
 use crate::time::Instant;
 
 /// What stops every decision until it is over.
@@ -46,7 +45,8 @@ pub struct Reading {
 /// How far a partition that is followed has come.
 #[derive(Debug)]
 struct Progress {
-    follow: Follow,
+    /// The number of this time of following it.
+    follow: u64,
     /// When that began, and how long before that what it began with was last at the end.
     since: Instant,
     age: Duration,
@@ -126,8 +126,7 @@ impl State {
 
     /// What is applied now: ends that are asked for after this cannot be below it.
     pub fn mark(&self) -> Mark {
-        let marked =
-            |(at, progress): (&usize, &Progress)| Some((*at, (progress.follow.number, progress.passed?)));
+        let marked = |(at, progress): (&usize, &Progress)| Some((*at, (progress.follow, progress.passed?)));
         self.followed.iter().filter_map(marked).collect()
     }
 
@@ -142,7 +141,7 @@ impl State {
         }
         let other = self.topic_id.as_deref().zip(topic_id).is_some_and(|(old, new)| old != new);
         let is_behind = |(at, (number, passed)): &(&usize, &(u64, i64))| {
-            let same = self.followed.get(at).is_some_and(|now| now.follow.number == *number);
+            let same = self.followed.get(at).is_some_and(|now| now.follow == *number);
             same && ends.get(**at).is_some_and(|end| end < passed)
         };
         if other {
@@ -224,8 +223,13 @@ impl State {
         for partition in wanted {
             self.followed.entry(partition).or_insert_with(|| {
                 self.follows += 1;
-                let follow = Follow { number: self.follows, from: Begin::First };
-                Progress { follow, since: Instant::now(), age: Duration::ZERO, passed: None, fresh_at: None }
+                Progress {
+                    follow: self.follows,
+                    since: Instant::now(),
+                    age: Duration::ZERO,
+                    passed: None,
+                    fresh_at: None,
+                }
             });
         }
         changed |= self.follows != before.1;
@@ -235,7 +239,7 @@ impl State {
     /// What a partition begins with was last at the end so long ago.
     pub fn restored(&mut self, partition: usize, number: u64, age: Duration) {
         let progress = self.followed.get_mut(&partition);
-        if let Some(progress) = progress.filter(|progress| progress.follow.number == number) {
+        if let Some(progress) = progress.filter(|progress| progress.follow == number) {
             progress.age = age;
         }
     }
@@ -247,6 +251,11 @@ impl State {
         let ages = self.followed.values().map(|progress| progress.fresh_at.map(Instant::elapsed_at_most));
         let age = ages.collect::<Option<Vec<_>>>()?.into_iter().max()?;
         Some(Point { resets: self.resets, topic_id, partitions: self.count, age, passed: self.mark() })
+    }
+
+    /// Which topic it is, as far as that is known.
+    pub fn topic_id(&self) -> Option<&str> {
+        self.topic_id.as_deref()
     }
 
     /// Which topic it is, how many partitions it has, and how long it keeps a tombstone.
@@ -292,7 +301,7 @@ impl State {
     pub fn pass(&mut self, told: impl IntoIterator<Item = (usize, u64, i64)>) {
         for (partition, number, offset) in told {
             let progress = self.followed.get_mut(&partition);
-            if let Some(progress) = progress.filter(|progress| progress.follow.number == number) {
+            if let Some(progress) = progress.filter(|progress| progress.follow == number) {
                 progress.passed = progress.passed.max(Some(offset));
             }
         }
@@ -414,12 +423,12 @@ mod tests {
 
     fn begun(state: &mut State) {
         let (_, plan) = state.plan(0).unwrap();
-        state.pass(plan.follows.iter().map(|(at, follow)| (*at, follow.number, 0)));
+        state.pass(plan.follows.iter().map(|(at, number)| (*at, *number, 0)));
     }
 
     /// Something was applied, as the reader tells it that has obeyed the last plan.
     fn pass(state: &mut State, partition: usize, offset: i64) {
-        let number = state.plan(0).unwrap().1.follows.get(&partition).map_or(0, |follow| follow.number);
+        let number = state.plan(0).unwrap().1.follows.get(&partition).copied().unwrap_or(0);
         state.pass([(partition, number, offset)]);
     }
 
@@ -562,7 +571,7 @@ mod tests {
         let targets = [1, 2];
         let mut state = partly(&[1], &targets);
         let (known, plan) = state.plan(0).unwrap();
-        let old = plan.follows.get(&1).unwrap().number;
+        let old = plan.follows[&1];
         state.pass([(1, old, 2)]);
         assert!(is_open(&state, &targets) && state.plan(known).is_none(), "nothing new to follow");
         // As it is when nobody had it for too long.

@@ -95,6 +95,11 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// It is to be the topic of this id: another one under its name is a change.
+    pub fn expect(&self, topic_id: &str) {
+        *self.topic_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(topic_id.to_owned());
+    }
+
     /// The id of the topic that was looked up last.
     pub fn topic_id(&self) -> Option<String> {
         self.topic_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -124,8 +129,8 @@ impl ClientContext for Asking {
             return log(level, facility, message);
         }
         if let Some((_, old, new)) = changed_id(message) {
-            *self.topic_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(new.to_owned());
-            if old != NO_ID {
+            let before = self.topic_id.lock().unwrap_or_else(PoisonError::into_inner).replace(new.to_owned());
+            if old != NO_ID || before.is_some_and(|before| before != new) {
                 self.changes.fetch_add(1, Ordering::AcqRel);
             }
         }

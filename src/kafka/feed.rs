@@ -45,45 +45,29 @@ impl Feed for BaseConsumer<Asking> {
         })
     }
 
+    fn expect(&self, topic_id: &str) {
+        self.context().expect(topic_id);
+    }
+
     fn changes(&self) -> u64 {
         self.context().changes()
     }
 
     fn assign(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure> {
-        Ok(Consumer::assign(self, &beginning(topic, from)?)?)
-    }
-
-    fn add(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure> {
-        Ok(self.incremental_assign(&beginning(topic, from)?)?)
-    }
-
-    fn remove(&self, topic: &str, partitions: &[i32]) -> Result<(), Failure> {
         let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition(topic, *partition);
+        for (partition, begin) in from {
+            let offset = match begin {
+                Begin::First => Offset::Beginning,
+                Begin::At(offset) => Offset::Offset(*offset),
+            };
+            list.add_partition_offset(topic, *partition, offset)?;
         }
-        Ok(self.incremental_unassign(&list)?)
-    }
-
-    fn clear(&self) -> Result<(), Failure> {
-        Ok(self.unassign()?)
+        Ok(Consumer::assign(self, &list)?)
     }
 
     fn ends(&self, topic: &str, partitions: usize) -> Result<Vec<i64>, TopicError> {
         topics::ends(self, topic, partitions, ASK_WITHIN)
     }
-}
-
-fn beginning(topic: &str, from: &[(i32, Begin)]) -> KafkaResult<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
-    for (partition, begin) in from {
-        let offset = match begin {
-            Begin::First => Offset::Beginning,
-            Begin::At(offset) => Offset::Offset(*offset),
-        };
-        list.add_partition_offset(topic, *partition, offset)?;
-    }
-    Ok(list)
 }
 
 /// A consumer that sees what is acknowledged. One partition of the topic that it keeps in mind is assigned to it, and
@@ -130,7 +114,9 @@ impl Survey for Surveyor {
     fn hold_on(&mut self, topic: &str, within: Duration) -> Result<(), Failure> {
         if !self.is_assigned {
             let mut list = TopicPartitionList::new();
-            list.add_partition_offset(topic, 0, Offset::End)?;
+            // At an offset as it stands, nothing is asked about it. A client that has asked a partition's leader about
+            // an offset while that goes away may lock itself up for good (confluentinc/librdkafka#5476).
+            list.add_partition_offset(topic, 0, Offset::Offset(0))?;
             Consumer::assign(&self.client, &list)?;
             self.client.pause(&list)?;
             self.is_assigned = true;

@@ -21,10 +21,13 @@ use super::offsets::{ask_committed, bounds, committed, placed, retry, unplaced};
 use super::settings::ClusterSettings;
 use super::topics::partitions;
 use crate::source::{Event, Failure, Member, Place, Reading, Trouble, begins};
+use crate::time::Instant;
 
 const SEEK_WITHIN: Duration = Duration::from_secs(10);
 /// How long the brokers may take to say that a topic is there.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long a member that is dismissed may take to give back what it has.
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The context of a member's consumer.
 #[derive(Debug)]
@@ -220,6 +223,16 @@ impl Member for BaseConsumer<Membership> {
 
     fn leave(&self) {
         self.context().leave();
+    }
+
+    fn dismiss(&self) {
+        self.context().leave();
+        self.unsubscribe();
+        // What it has is given back within a poll.
+        let began = Instant::now();
+        while began.elapsed() < LEAVE_WITHIN {
+            drop(Self::poll(self, ANSWER_WITHIN / 10));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::batch::Fetched;
+use super::duty::{Errand, open_writer};
 use super::{End, Worker};
 use crate::source::{Cluster, Fault, Member, Message, Place, WriteError, Writer, pace};
 use crate::telemetry::Cause;
@@ -11,7 +12,7 @@ use crate::time::Instant;
 /// How long the group has to settle before offsets are committed again.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// So long nothing comes before the group's place is committed as it is.
-const KEEP_EVERY: Duration = Duration::from_secs(5);
+const KEEP_EVERY: Duration = Duration::from_secs(3);
 /// So often in a row it goes back at once.
 const PATIENT_FAILURES: u32 = 3;
 /// How often a producer is made anew before the worker starts over.
@@ -72,7 +73,7 @@ impl<C: Cluster> Worker<'_, C> {
         let began = Instant::now();
         self.rhythm.since = Some(began);
         let offsets = self.open.offsets();
-        let call = self.line.call(self.number);
+        let call = self.duty.call(Errand::Commit);
         let committed = self.writer.commit(&self.member, &offsets);
         drop(call);
         match committed {
@@ -125,15 +126,20 @@ impl<C: Cluster> Worker<'_, C> {
     /// replaced by a newer one of its name learns it by that, and the coordinator does not forget a producer
     /// that has nothing to write.
     pub(super) fn keep_place(&mut self) -> Result<(), End> {
-        if !self.open.is_empty() || self.kept.elapsed() < KEEP_EVERY || !self.line.is_transactional() {
+        if !self.open.is_empty() || self.kept.elapsed() < KEEP_EVERY {
             return Ok(());
         }
         self.kept = Instant::now();
+        if !self.line.is_transactional() {
+            // A client that has locked itself up is found out by any question.
+            self.ask(C::Member::assignment)?;
+            return Ok(());
+        }
         let standing = self.open.standing();
         if standing.places.is_empty() {
             return Ok(());
         }
-        let call = self.line.call(self.number);
+        let call = self.duty.call(Errand::Commit);
         let kept = self.writer.commit(&self.member, &standing);
         drop(call);
         kept.or_else(|error| self.recover(error))
@@ -160,7 +166,7 @@ impl<C: Cluster> Worker<'_, C> {
         self.line.block(Cause::Worker(self.line.name().to_owned(), self.number), error.to_string());
         let pause = AGAIN_AFTER * 2_u32.pow(self.failures.min(9));
         let began = Instant::now();
-        while began.elapsed() < pause && !self.line.is_stopping() {
+        while began.elapsed() < pause && !self.is_over() {
             pace::sleep(AGAIN_AFTER);
         }
     }
@@ -176,7 +182,7 @@ impl<C: Cluster> Worker<'_, C> {
             self.line.clear(&Cause::Worker(self.line.name().to_owned(), self.number));
         }
         if std::mem::take(&mut self.cautious) {
-            self.writer = self.line.open_writer(self.number, false)?;
+            self.writer = open_writer(self.line, self.number, self.duty, self.cautious)?;
         }
         Ok(())
     }
@@ -214,7 +220,7 @@ impl<C: Cluster> Worker<'_, C> {
     /// Aborts what was begun and goes back to where it began.
     pub(super) fn abort(&mut self) -> Result<(), End> {
         self.line.aborted();
-        let call = self.line.call(self.number);
+        let call = self.duty.call(Errand::Commit);
         let aborted = self.writer.abort();
         drop(call);
         match aborted {
@@ -229,11 +235,11 @@ impl<C: Cluster> Worker<'_, C> {
 
     /// Reads again everything since the last commit.
     pub(super) fn go_back(&mut self) -> Result<(), End> {
-        let assigned = self.member.assignment()?;
+        let assigned = self.ask(C::Member::assignment)?;
         let mut firsts = self.open.firsts();
         firsts.retain(|(place, _)| assigned.contains(place));
         if !firsts.is_empty() {
-            self.member.seek(&firsts)?;
+            self.ask(|member| member.seek(&firsts))?;
         }
         self.tally.clear();
         self.open.undone();
@@ -248,9 +254,9 @@ impl<C: Cluster> Worker<'_, C> {
         let mut pause = Duration::from_millis(100);
         let mut tries = 0;
         self.writer = loop {
-            match self.line.open_writer(self.number, self.cautious) {
+            match open_writer(self.line, self.number, self.duty, self.cautious) {
                 Ok(writer) => break writer,
-                Err(error) if tries == TRIES || self.line.is_stopping() => return Err(error.into()),
+                Err(error) if tries == TRIES || self.is_over() => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, "no new producer yet");
                     pace::sleep(pause);
@@ -263,7 +269,7 @@ impl<C: Cluster> Worker<'_, C> {
         if places.is_empty() {
             return self.go_back();
         }
-        let stands = self.member.committed(&places)?;
+        let stands = self.ask(|member| member.committed(&places))?;
         if !self.open.is_what_stands(&stands) {
             return self.go_back();
         }
@@ -273,7 +279,7 @@ impl<C: Cluster> Worker<'_, C> {
         list.extend(self.open.firsts().into_iter().filter(|(place, _)| !is_judged(place)));
         self.open.settled();
         self.count()?;
-        Ok(self.member.seek(&list)?)
+        Ok(self.ask(|member| member.seek(&list))?)
     }
 }
 

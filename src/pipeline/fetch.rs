@@ -81,7 +81,7 @@ impl<C: Cluster> Worker<'_, C> {
         member: &'c C::Member,
         fetched: &mut Fetched<Polled<'c, C>>,
     ) -> Result<bool, End> {
-        member.pause(&member.assignment()?)?;
+        self.ask(|member| member.pause(&member.assignment()?))?;
         self.is_paused = true;
         let before = fetched.len();
         match member.poll(LISTEN_FOR) {
@@ -99,9 +99,8 @@ impl<C: Cluster> Worker<'_, C> {
         if self.is_holding_too_much() || !std::mem::take(&mut self.is_paused) {
             return Ok(());
         }
-        let ours = self.member.assignment()?;
         let going = |place: &&Place| !self.gaps.contains(*place) && !self.is_loading(place);
-        Ok(self.member.resume(ours.iter().filter(going))?)
+        Ok(self.ask(|member| member.resume(member.assignment()?.iter().filter(going)))?)
     }
 
     /// What happened to the assignment. If anything begun or fetched is of a partition that has gone to
@@ -109,9 +108,9 @@ impl<C: Cluster> Worker<'_, C> {
     fn follow_group(&mut self, fetched: &mut Fetched<impl Message>) -> Result<(), End> {
         let events = self.member.take_events();
         if !events.is_empty() {
-            let ours = self.member.assignment()?.into_iter();
+            let ours = self.ask(C::Member::assignment)?.into_iter();
             let numbers = ours.filter_map(|(_, partition)| usize::try_from(partition).ok()).collect();
-            self.line.barrier().holds(self.number, numbers);
+            self.line.barrier().holds(self.duty.holder(), numbers);
         }
         for event in events {
             match event {
@@ -166,7 +165,7 @@ impl<C: Cluster> Worker<'_, C> {
     /// A source topic was deleted and made anew: what is begun is undone, and the new one is read from its
     /// beginning. What the old one held and was not read is gone, and nobody can say how much that is.
     fn begin_anew(&mut self, topic: &str) -> Result<(), End> {
-        let ours = self.member.assignment()?.into_iter();
+        let ours = self.ask(C::Member::assignment)?.into_iter();
         let places: Vec<Place> = ours.filter(|place| place.0 == topic).collect();
         tracing::warn!(
             pipeline = self.line.name(),
@@ -178,10 +177,10 @@ impl<C: Cluster> Worker<'_, C> {
         places.iter().for_each(|place| self.open.drop_place(place));
         places.iter().for_each(|place| self.forget_refusal(Some(place)));
         self.abort()?;
-        let bounds = self.member.bounds(&places)?.into_iter();
+        let bounds = self.ask(|member| member.bounds(&places))?.into_iter();
         let lows: Vec<(Place, i64)> = bounds.map(|(place, (low, _))| (place, low)).collect();
         lows.iter().for_each(|(place, low)| self.open.begins(place, *low));
-        Ok(self.member.seek(&lows)?)
+        Ok(self.ask(|member| member.seek(&lows))?)
     }
 
     /// An error of the member.
@@ -218,28 +217,28 @@ impl<C: Cluster> Worker<'_, C> {
     }
 
     fn topics_answer(&self) -> bool {
-        self.line.settings().topics.iter().all(|topic| self.member.answers(topic))
+        self.line.settings().topics.iter().all(|topic| self.ask(|member| member.answers(topic)))
     }
 
     /// Offsets were out of range: which, and what is to become of them. False: there is no gap.
     fn find_gaps(&mut self) -> Result<bool, End> {
-        let positions = self.member.positions()?;
+        let positions = self.ask(C::Member::positions)?;
         let places: Vec<Place> = positions.keys().cloned().collect();
         if places.is_empty() {
             return Ok(true);
         }
         let mut found = !self.gaps.is_empty();
-        for (place, (low, high)) in self.member.bounds(&places)? {
+        for (place, (low, high)) in self.ask(|member| member.bounds(&places))? {
             let Some(at) = positions.get(&place).copied() else { continue };
             if (low..=high).contains(&at) || self.gaps.contains(&place) {
                 continue;
             }
             // librdkafka may have given it up: it stands still, wherever that is.
-            if let Err(error) = self.member.seek(&[(place.clone(), low)]) {
+            if let Err(error) = self.ask(|member| member.seek(&[(place.clone(), low)])) {
                 tracing::debug!(%error, "seek to what is left");
             }
             if !self.line.accepts_gaps() {
-                self.member.pause([&place])?;
+                self.ask(|member| member.pause([&place]))?;
             }
             self.note_gap(place, &Gap { committed: at, low, high });
             found = true;
@@ -281,6 +280,8 @@ impl<C: Cluster> Drop for Worker<'_, C> {
     /// The consumer closes when it is dropped, in the middle of a rebalance too.
     fn drop(&mut self) {
         self.member.leave();
-        self.leave_all_held();
+        if !self.duty.is_relieved() {
+            self.leave_all_held();
+        }
     }
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::calls::{Call, Calls};
 use super::counts::Counts;
 use super::hold_topics::HoldTopics;
+use super::judge::Judge;
 use super::refusal::Refusals;
 use super::settings::{Delivery, LineLimits, LineSettings, PipelineSettings, Start};
 use crate::kafka::inspect::{Finding, uneven};
 use crate::kafka::settings::TopicSettings;
 use crate::policy::rules::Rules;
 use crate::sink::kafka::Target;
-use crate::source::{Barrier, Cluster, TopicError, Topics, WriteError, WriterSettings};
+use crate::source::{Barrier, Cluster, Reading, TopicError, Topics, WriteError, WriterSettings};
 use crate::telemetry::{Cause, Health, HeldNow, Totals};
 use crate::time::{Clock, Timestamp};
 
@@ -86,7 +86,6 @@ pub struct Line<C> {
     holds: HoldTopics,
     pub(super) held: HeldNow,
     pub(super) counts: Counts,
-    calls: Calls,
     refusals: Refusals,
 }
 
@@ -133,7 +132,6 @@ impl<C: Cluster> Line<C> {
             holds: HoldTopics::build(&parts, &admin)?,
             held: HeldNow::new(&pipeline, &routes, parts.line.workers),
             counts: Counts::new(&pipeline),
-            calls: Calls::new(parts.line.workers),
             refusals: Refusals::default(),
             parts,
             sources,
@@ -182,8 +180,6 @@ impl<C: Cluster> Line<C> {
             linger: LONGEST_LINGER.min(self.commit_interval()),
             cautious,
         };
-        // It asks the coordinator for its transactions' id.
-        let _call = self.call(worker);
         self.parts.cluster.open(&settings)
     }
 
@@ -220,6 +216,18 @@ impl<C: Cluster> Line<C> {
     /// The limits of a batch.
     pub fn limits(&self) -> &LineLimits {
         &self.parts.line.limits
+    }
+
+    /// What decides the records of one worker.
+    pub fn judge(&self) -> Judge<'_> {
+        let limits = self.limits();
+        Judge::new(self.rules(), limits.max_record_bytes, limits.max_depth)
+    }
+
+    /// How its workers read; `waits`: nothing of what is assigned, until something else is done.
+    pub fn reading(&self, waits: bool) -> Reading {
+        let queued_kib = self.limits().in_flight_bytes / 2048;
+        Reading { accept_gap: self.accepts_gaps(), waits, queued_kib }
     }
 
     /// The cluster.
@@ -260,16 +268,6 @@ impl<C: Cluster> Line<C> {
     /// How long a transaction may be open: as long as one gathers, and time to end it.
     pub fn transaction_timeout(&self) -> Duration {
         self.commit_interval() + TRANSACTION_SPARE
-    }
-
-    /// A worker begins a call that may never return; dropping the answer says that it did.
-    pub fn call(&self, worker: usize) -> Call<'_> {
-        self.calls.begin(worker)
-    }
-
-    /// Whether a worker's call has not returned for longer than this.
-    pub fn waits_longer(&self, worker: usize, bound: Duration) -> bool {
-        self.calls.is_longer(worker, bound)
     }
 
     /// Whether records that are gone are passed over.

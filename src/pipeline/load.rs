@@ -39,7 +39,6 @@ impl<C: Cluster> Worker<'_, C> {
             held.replays.insert(target.topic.clone(), Replay::new(line.cluster(), &target.topic)?);
         }
         if let Some(replay) = held.replays.get_mut(&target.topic) {
-            replay.leave(place.1)?;
             replay.begin(place.1)?;
         }
         held.loading.insert(place.clone(), index);
@@ -55,7 +54,7 @@ impl<C: Cluster> Worker<'_, C> {
         forget(held, index);
         held.loading.remove(place);
         if let Some(replay) = held.replays.get_mut(&target.topic) {
-            replay.leave(place.1)?;
+            replay.leave(place.1);
         }
         self.tell_held();
         Ok(())
@@ -71,7 +70,7 @@ impl<C: Cluster> Worker<'_, C> {
         for source in &line.settings().topics {
             let Some(target) = line.holds().of(source) else { continue };
             let Some(replay) = replays.get_mut(&target.topic) else { continue };
-            replay.read(STEP, |partition, read| {
+            replay.read(line.cluster(), STEP, |partition, read| {
                 let place = (source.clone(), partition);
                 let Some(index) = loading.get(&place) else { return };
                 match read {
@@ -121,9 +120,9 @@ impl<C: Cluster> Worker<'_, C> {
 
     /// Fetches of these again, but of those that stand behind a gap.
     fn resume(&self, places: &[Place]) -> Result<(), End> {
-        let ours = self.member.assignment()?;
+        let ours = self.ask(C::Member::assignment)?;
         let going = |place: &&Place| ours.contains(*place) && !self.gaps.contains(*place);
-        Ok(self.member.resume(places.iter().filter(going))?)
+        Ok(self.ask(|member| member.resume(places.iter().filter(going)))?)
     }
 
     /// Whether what waits there is being loaded.

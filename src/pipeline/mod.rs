@@ -16,9 +16,9 @@
 //! `tally` counts, what the header says and what `explain` prints.
 
 mod batch;
-mod calls;
 mod commit;
 mod counts;
+pub mod duty;
 mod end;
 mod fetch;
 mod held;
@@ -40,11 +40,12 @@ use std::time::Duration;
 
 use crate::consent::Batch;
 use crate::sink::kafka::Target;
-use crate::source::{Cluster, Place, Reading};
+use crate::source::{Cluster, Place};
 use crate::telemetry::Tally;
 use crate::time::Instant;
 use batch::{Fetched, Polled};
 use commit::Rhythm;
+use duty::Duty;
 pub use end::End;
 use held::Held;
 use judge::Judge;
@@ -60,6 +61,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub struct Worker<'l, C: Cluster> {
     line: &'l Line<C>,
     number: usize,
+    duty: &'l Duty,
     member: Arc<C::Member>,
     writer: C::Writer,
     /// The sink of each route, then the quarantine.
@@ -90,17 +92,17 @@ pub struct Worker<'l, C: Cluster> {
 
 impl<'l, C: Cluster> Worker<'l, C> {
     /// Joins the group and makes the producer, which ends whatever an older one of its id left open.
-    pub fn start(line: &'l Line<C>, number: usize) -> Result<Self, End> {
+    pub fn start(line: &'l Line<C>, number: usize, duty: &'l Duty) -> Result<Self, End> {
         let settings = line.settings();
-        let queued_kib = line.limits().in_flight_bytes / 2048;
-        let writer = line.open_writer(number, false)?;
+        let writer = duty::open_writer(line, number, duty, false)?;
         let held = settings.hold.as_ref().map(|_| Held::new(line.barrier().listen()));
-        let reading = Reading { accept_gap: line.accepts_gaps(), waits: held.is_some(), queued_kib };
+        let reading = line.reading(held.is_some());
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-        let member = line.cluster().join(&settings.group, &topics, reading)?;
+        let member = Arc::new(line.cluster().join(&settings.group, &topics, reading)?);
+        duty.leaves_by(&member);
         let routes = line.rules().routes.len();
         let worker = Self {
-            member: Arc::new(member),
+            member,
             writer,
             targets: line.targets(),
             purposes: vec![(0, String::new()); routes],
@@ -117,6 +119,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
             kept: Instant::now(),
             line,
             number,
+            duty,
         };
         worker.forget_refusal(None);
         Ok(worker)
@@ -126,9 +129,8 @@ impl<'l, C: Cluster> Worker<'l, C> {
     pub fn run(&mut self) -> Result<(), End> {
         // The messages of a batch borrow the member, not the worker.
         let member = Arc::clone(&self.member);
-        let limits = self.line.limits();
-        let mut judge = Judge::new(self.line.rules(), limits.max_record_bytes, limits.max_depth);
-        while !self.line.is_stopping() {
+        let mut judge = self.line.judge();
+        while !self.is_over() {
             if !self.line.refusals().is_empty() {
                 self.stand_still(&member)?;
                 continue;
@@ -144,7 +146,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
                 self.keep_place()?;
             }
         }
-        self.commit().map(drop)
+        if self.duty.is_relieved() { Ok(()) } else { self.commit().map(drop) }
     }
 
     /// Waits until the cache is fresh enough for a batch, then judges and writes it: first what has waited.
@@ -155,11 +157,10 @@ impl<'l, C: Cluster> Worker<'l, C> {
         mut fetched: Fetched<Polled<'c, C>>,
     ) -> Result<(), End> {
         let line = self.line;
-        let barrier = line.barrier();
         if self.is_due() {
             self.commit_before(&mut fetched)?;
         }
-        let mut claim = barrier.claim(self.number);
+        let mut claim = line.barrier().claim(self.duty.holder());
         let mut looked = Instant::now();
         let view = loop {
             if !line.refusals().is_empty() {
@@ -171,7 +172,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
             if let Some(view) = claim.wait(PATIENCE) {
                 break view;
             }
-            if line.is_stopping() {
+            if self.is_over() {
                 return Ok(());
             }
             // What is begun must not wait for the barrier: its transaction would time out.
@@ -181,7 +182,7 @@ impl<'l, C: Cluster> Worker<'l, C> {
             if looked.elapsed() >= LOOK_EVERY {
                 looked = Instant::now();
                 if self.keep_membership(member, &mut fetched)? {
-                    claim = barrier.claim(self.number);
+                    claim = line.barrier().claim(self.duty.holder());
                 }
             }
         };

@@ -24,7 +24,7 @@ pub enum Polled<M> {
 }
 
 /// Reads what is committed of the partitions that it is given.
-pub trait Feed: Send + Sync {
+pub trait Feed: Send + Sync + 'static {
     /// A message of its partitions.
     type Message<'m>: Message
     where
@@ -34,21 +34,15 @@ pub trait Feed: Send + Sync {
     /// that one is reached. [`super::Trouble::Passing`] is the brokers' absence; anything else may mean that messages are skipped.
     fn poll(&self, patience: Duration) -> Option<Result<Polled<Self::Message<'_>>, Failure>>;
 
+    /// What it reads is to be the topic of this id: where another one has its name, that is a change.
+    fn expect(&self, topic_id: &str);
+
     /// How often a topic was found to be another one under the same name: counted before anything of the new one is
     /// polled.
     fn changes(&self) -> u64;
 
-    /// Reads these partitions and no other.
+    /// Reads these partitions, which it is told once.
     fn assign(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure>;
-
-    /// Reads these partitions too.
-    fn add(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure>;
-
-    /// Reads these no longer.
-    fn remove(&self, topic: &str, partitions: &[i32]) -> Result<(), Failure>;
-
-    /// Reads nothing any more.
-    fn clear(&self) -> Result<(), Failure>;
 
     /// The end of what is committed, of each of so many partitions. One that does not answer is an error.
     fn ends(&self, topic: &str, partitions: usize) -> Result<Vec<i64>, TopicError>;

@@ -100,7 +100,7 @@ pub trait Message {
 ///
 /// Where a partition begins is decided by [`begins`], never by the brokers' defaults. One with a gap is assigned but
 /// paused, unless gaps are accepted.
-pub trait Member {
+pub trait Member: Send + Sync + 'static {
     /// A message of its partitions.
     type Message<'m>: Message
     where
@@ -141,6 +141,9 @@ pub trait Member {
     /// Begins nothing any more: what the group still gives is given back when the member is dropped, which leaves
     /// the group.
     fn leave(&self);
+
+    /// Leaves the group for somebody who holds the member and will not come back. May itself never return.
+    fn dismiss(&self);
 }
 
 #[cfg(test)]

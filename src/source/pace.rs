@@ -1,4 +1,5 @@
-//! Where a thread waits: for time to pass, or until somebody says that something has changed.
+//! Where a thread waits: for time to pass, or until somebody says that something has changed; and what no thread must
+//! wait for.
 //!
 //! A simulation that runs the thread is asked instead of the machine ([`crate::time::simulate`]). Nothing here is on
 //! the way of a single record.
@@ -14,6 +15,14 @@ pub fn sleep(pause: Duration) {
     match time::simulated() {
         Some(machine) => machine.sleep(pause),
         None => std::thread::sleep(pause),
+    }
+}
+
+/// Drops a client that may never come back from being dropped, as one that is dead inside does: on a thread of its own.
+pub fn let_go<T: Send + 'static>(client: T) {
+    if time::simulated().is_none() {
+        // Where there is no thread to be had, the client is dropped with what was to run on it, and here.
+        drop(std::thread::Builder::new().name("let-go".to_owned()).spawn(move || drop(client)));
     }
 }
 

@@ -56,6 +56,10 @@ impl Cluster for SimCluster {
     }
 
     fn feed(&self, purpose: Purpose) -> Result<SimFeed, Failure> {
+        if purpose == Purpose::Consent {
+            // A cache may be discarded next.
+            self.world.await_views(self.process);
+        }
         Ok(SimFeed::new(self.clone(), purpose))
     }
 

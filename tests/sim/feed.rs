@@ -33,11 +33,26 @@ pub struct SimFeed {
     reads: Mutex<BTreeMap<Place, Position>>,
     /// How often a topic was found to be another one.
     changes: AtomicU64,
+    /// The id of the topic that it is to be, if that was said.
+    expected: AtomicU64,
+    /// Which of the feeds of its process it is.
+    number: u64,
 }
 
 impl SimFeed {
     pub fn new(cluster: SimCluster, purpose: Purpose) -> Self {
-        Self { cluster, purpose, reads: Mutex::default(), changes: AtomicU64::new(0) }
+        let number = {
+            let own = &mut cluster.world.core().processes[cluster.process].feeds;
+            *own += 1;
+            *own
+        };
+        let (changes, expected) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+        Self { cluster, purpose, reads: Mutex::default(), changes, expected, number }
+    }
+
+    /// It locked itself up: it gives nothing any more.
+    fn is_dead(&self, core: &Core) -> bool {
+        self.number <= core.processes[self.cluster.process].dead_feeds
     }
 
     /// What a partition has at an offset. Lies: what is not committed is seen too, or some of it is not.
@@ -135,12 +150,14 @@ impl Feed for SimFeed {
         loop {
             let mut core = world.core();
             let topic = self.reads.lock().unwrap().keys().next().map(|place| place.0.clone());
-            let reached = topic.is_none_or(|topic| self.cluster.reaches(&core, &topic));
+            let is_dead = self.is_dead(&core);
+            let reached = topic.is_none_or(|topic| self.cluster.reaches(&core, &topic)) && !is_dead;
             if let Some(polled) = if reached { self.next(&mut core) } else { None } {
                 return Some(Ok(polled));
             }
             if core.now() >= deadline {
-                return (!reached && core.stage.dice.bool()).then(|| Err(passing("no broker answers")));
+                return (!reached && !is_dead && core.stage.dice.bool())
+                    .then(|| Err(passing("no broker answers")));
             }
             let left = deadline - core.now();
             let slow = self
@@ -157,19 +174,20 @@ impl Feed for SimFeed {
         }
     }
 
+    fn expect(&self, topic_id: &str) {
+        self.expected.store(topic_id.parse().unwrap(), Ordering::Relaxed);
+    }
+
     fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
 
     fn assign(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure> {
-        self.reads.lock().unwrap().clear();
-        self.add(topic, from)
-    }
-
-    fn add(&self, topic: &str, from: &[(i32, Begin)]) -> Result<(), Failure> {
         self.cluster.world.step(self.cluster.process, false);
         let core = self.cluster.world.core();
+        let expected = self.expected.load(Ordering::Relaxed);
         let id = core.broker.topics.get(topic).map_or(0, |topic| topic.id);
+        let id = if expected == u64::MAX { id } else { expected };
         for (partition, begin) in from {
             let place = (topic.to_owned(), *partition);
             let next = match begin {
@@ -179,17 +197,6 @@ impl Feed for SimFeed {
             let position = Position { next, told: None, topic: id, slow_until: Duration::ZERO };
             self.reads.lock().unwrap().insert(place, position);
         }
-        Ok(())
-    }
-
-    fn remove(&self, topic: &str, partitions: &[i32]) -> Result<(), Failure> {
-        self.reads.lock().unwrap().retain(|place, _| place.0 != topic || !partitions.contains(&place.1));
-        Ok(())
-    }
-
-    fn clear(&self) -> Result<(), Failure> {
-        self.reads.lock().unwrap().clear();
-        self.cluster.world.await_views(self.cluster.process);
         Ok(())
     }
 

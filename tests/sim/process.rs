@@ -17,6 +17,7 @@ use consentry::{
     follower::Follower,
     pipeline::{
         End,
+        duty::Duty,
         line::{Line, LineError, Parts},
     },
     policy::rules::Rules,
@@ -54,6 +55,9 @@ pub struct Process {
     /// So many steps until it is killed, or is frozen for so long.
     pub fuse: Option<u32>,
     pub chill: Option<(u32, Duration)>,
+    /// How many feeds it has made, and how many of the first of them have locked themselves up.
+    pub feeds: u64,
+    pub dead_feeds: u64,
     /// Threads that have a view of the cache.
     pub views: BTreeSet<usize>,
     pub machine: Arc<SimMachine>,
@@ -148,6 +152,8 @@ impl Core {
             was_cut_off: false,
             fuse: None,
             chill: None,
+            feeds: 0,
+            dead_feeds: 0,
             views: BTreeSet::new(),
             machine: Arc::clone(&machine),
             stopping: Arc::default(),
@@ -300,7 +306,7 @@ fn staff(cluster: &SimCluster, machine: &Arc<SimMachine>, line: &Arc<Line<SimClu
         world.spawn(&mut world.core(), cluster.process, move || {
             let _on = simulate(machine);
             WORKER.set(number);
-            supervise::work(&line, number, &tell);
+            supervise::work(&line, number, &Duty::new(number), &tell);
             hear(&cluster, &told.lock().unwrap());
             if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 drop(follower.lock().unwrap().take());

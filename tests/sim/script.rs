@@ -87,6 +87,10 @@ pub enum Step {
     NoConsent {
         long: Duration,
     },
+    /// The clients of a process that follow topics lock themselves up.
+    Deafen {
+        slot: usize,
+    },
     Slow {
         long: Duration,
     },
@@ -358,7 +362,7 @@ impl Author {
         }
         for _ in 0..self.dice.usize(1..10) {
             let (at, slot, after) = (self.sometime(), self.dice.usize(0..self.slots), self.dice.u32(1..120));
-            let step = match self.dice.u32(0..20) {
+            let step = match self.dice.u32(0..21) {
                 0..=2 => Step::Kill { slot, after, back: self.long(4_000) },
                 3 | 4 => {
                     Step::Freeze { slot, after, long: self.long(if after % 2 == 0 { 25_000 } else { 3_000 }) }
@@ -376,6 +380,7 @@ impl Author {
                 15 => Step::Compact,
                 17 => Step::Shrink(LESS_BYTES),
                 18 => Step::Anew,
+                19 => Step::Deafen { slot },
                 16 => Step::Widen([SOURCE, CONSENTS][self.dice.usize(0..2)].to_owned()),
                 _ => Step::Clock { slot, by_ms: self.dice.i64(-5_000..5_000) },
             };
@@ -422,6 +427,11 @@ impl Core {
                     self.faults.cut.insert(own, until);
                     self.processes[own].was_cut_off = true;
                     self.silence(own);
+                }
+            }
+            Step::Deafen { slot } => {
+                if let Some(own) = alive(self, slot) {
+                    self.processes[own].dead_feeds = self.processes[own].feeds;
                 }
             }
             Step::NoConsent { long } => self.faults.no_consent_until = self.now() + long,
