@@ -24,7 +24,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// seen not to keep one, where the group's coordinator had gone (confluentinc/librdkafka#5456, #5511), and a consumer to
 /// lock itself up, where a broker had gone that it had asked about an offset (#5476).
 const HUNG_AFTER: Duration = Duration::from_secs(40);
-/// With so many threads of a pipeline that hang, something is wrong that only a new process can mend.
+/// With so many threads that hang for each of a pipeline's workers, something is wrong that only a new process can mend.
 const MOST_LEFT_ALONE: usize = 4;
 /// A commit that takes longer is said to; it takes some milliseconds where all brokers are well.
 const SLOW_AFTER: Duration = Duration::from_secs(3);
@@ -106,7 +106,7 @@ impl<C: Cluster + 'static> Crew<'_, C> {
         let worker = Cause::Worker(name.clone(), post.number);
         self.line.block(worker, "a call to the brokers hangs".to_owned());
         self.left_alone.retain(|thread| !thread.is_finished());
-        if self.left_alone.len() >= MOST_LEFT_ALONE {
+        if self.left_alone.len() >= MOST_LEFT_ALONE * self.line.workers() {
             return Err(Error::Hung(name));
         }
         tracing::error!(

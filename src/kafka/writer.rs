@@ -126,8 +126,7 @@ impl Writer {
             ("queue.buffering.max.kbytes", &buffer),
             ("queue.buffering.max.messages", "0"),
             // A call may wait for a coordinator that has gone until another connection comes or goes: an idle one does.
-            // Longer than a worker without records lets pass between two commits, which keep the coordinators' open.
-            ("connections.max.idle.ms", "3500"),
+            ("connections.max.idle.ms", "10000"),
         ] {
             if !client::is_set(cluster, name) {
                 config.set(name, value);

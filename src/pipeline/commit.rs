@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// How long the group has to settle before offsets are committed again.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// So long nothing comes before the group's place is committed as it is.
-const KEEP_EVERY: Duration = Duration::from_secs(3);
+const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// So often in a row it goes back at once.
 const PATIENT_FAILURES: u32 = 3;
 /// How often a producer is made anew before the worker starts over.
@@ -147,6 +147,9 @@ impl<C: Cluster> Worker<'_, C> {
 
     /// After a failed write: aborts or replaces the producer, and reads again what was not committed.
     pub(super) fn recover(&mut self, error: WriteError) -> Result<(), End> {
+        if self.duty.is_relieved() {
+            return Err(error.into());
+        }
         let fault = self.learn_sizes(&error)?.unwrap_or_else(|| self.fault_of(&error));
         tracing::warn!(pipeline = self.line.name(), worker = self.number, %error, ?fault, "going back");
         self.pause_after_failures(&error);

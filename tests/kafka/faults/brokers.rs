@@ -8,6 +8,7 @@ pub fn all() -> Vec<Fault> {
     vec![
         Fault::new("consent leader killed, stays away", Role::ConsentLeader, (1, 2), kill),
         Fault::new("consent leader killed and started again", Role::ConsentLeader, (0, 2), restart),
+        Fault::new("source leader killed and started again", Role::SourceLeader, (0, 2), restart),
         Fault::new("source leader killed, stays away", Role::SourceLeader, (0, 2), kill),
         Fault::new("sink leader killed, stays away", Role::SinkLeader, (0, 2), kill),
         Fault::new("sink leader frozen for 5 s", Role::SinkLeader, (0, 2), freeze),
@@ -23,6 +24,8 @@ fn kill(scene: &mut Scene<'_>) {
     scene.node().stop();
 }
 
+/// A client may lock itself up where a broker goes away again just after it has come back: the one that reads the consents
+/// was seen to.
 fn restart(scene: &mut Scene<'_>) {
     scene.node().stop();
     scene.pass(secs(1));
