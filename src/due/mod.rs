@@ -163,8 +163,8 @@ impl<'p> Worker<'p> {
             count,
             member,
             ends: client::config(&parts.cluster, &ours).create()?,
-            told: Reading::new(&parts.cluster, &parts.settings.topic.name)?,
-            consents: Reading::new(&parts.cluster, &parts.consent)?,
+            told: Reading::new(&parts.cluster, &parts.settings.topic.name),
+            consents: Reading::new(&parts.cluster, &parts.consent),
             writer,
             shares: BTreeMap::new(),
             counts: Counts::new(),
@@ -203,7 +203,7 @@ impl<'p> Worker<'p> {
         for event in events {
             match event {
                 Event::Assigned((_, partition), ..) => self.begin(partition)?,
-                Event::Revoked((_, partition)) => self.leave(partition)?,
+                Event::Revoked((_, partition)) => self.leave(partition),
                 Event::MadeAnew(topic) => return Err(End::MadeAnew(topic)),
                 Event::Failed(error) => return Err(error.into()),
             }
@@ -220,22 +220,21 @@ impl<'p> Worker<'p> {
         let topic = &self.parts.settings.topic.name;
         let target = self.end(topic, partition)?;
         tracing::info!(topic, partition, to = target, "reading back what was told of consents that end");
-        self.told.begin(partition)?;
+        self.told.begin(partition);
         self.shares.insert(partition, Share::new(target));
         Ok(())
     }
 
-    fn leave(&mut self, partition: i32) -> Result<(), End> {
+    fn leave(&mut self, partition: i32) {
         if self.shares.remove(&partition).is_some() {
             tracing::info!(
                 topic = self.parts.consent,
                 partition,
                 "looks for ends of consents here no longer"
             );
-            self.told.leave(partition)?;
-            self.consents.leave(partition)?;
+            self.told.leave(partition);
+            self.consents.leave(partition);
         }
-        Ok(())
     }
 
     /// Everything acknowledged on a partition is below this.
@@ -279,7 +278,7 @@ impl<'p> Worker<'p> {
         };
         let ready: Vec<i32> = self.shares.iter().filter_map(ready).collect();
         for partition in ready {
-            self.told.leave(partition)?;
+            self.told.leave(partition);
             let target = self.end(&self.parts.consent, partition)?;
             tracing::info!(
                 topic = self.parts.consent,
@@ -287,7 +286,7 @@ impl<'p> Worker<'p> {
                 to = target,
                 "reading consents to find their ends"
             );
-            self.consents.begin(partition)?;
+            self.consents.begin(partition);
             if let Some(share) = self.shares.get_mut(&partition) {
                 share.loads(target);
             }

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 
 use super::Fault;
 use super::link::Way;
-use super::scene::{Role, Scene};
+use super::scene::{CONSENTS, Role, Scene};
 use crate::kafka::proxy::Proxy;
 use crate::kafka::wait::{secs, until};
 
@@ -16,6 +16,7 @@ pub fn all() -> Vec<Fault> {
         Fault::new("instance killed, stays away", Role::SinkLeader, (0, 3), lose),
         Fault::new("instance frozen until its session is over", Role::SinkLeader, (1, 3), freeze),
         Fault::new("a call to the brokers never returns", Role::SinkLeader, (0, 1), hang),
+        Fault::new("the client that reads the consents locks itself up", Role::ConsentLeader, (1, 2), deafen),
     ]
 }
 
@@ -52,11 +53,8 @@ fn hang(scene: &mut Scene<'_>) {
     let one = fastrand::usize(0..scene.crew.len());
     scene.link().set(Way::Silent);
     scene.pass(secs(2));
-    let worker = thread(scene.crew[one].as_ref().expect("it runs"), "shop-0");
-    ptrace::seize(worker, ptrace::Options::empty()).expect("the tests may trace their own processes");
-    ptrace::interrupt(worker).expect("it is traced");
-    let stopped = waitpid(worker, Some(WaitPidFlag::__WALL)).expect("it is traced");
-    assert!(matches!(stopped, WaitStatus::PtraceEvent(..)), "it does not stop: {stopped:?}");
+    let worker = threads(scene.crew[one].as_ref().expect("it runs"), "shop-0").pop().expect("a worker");
+    stop(worker);
     scene.link().set(Way::Open);
     let said = |scene: &Scene<'_>| scene.crew[one].as_ref().expect("it runs").output();
     until(secs(60), || said(scene).contains("another worker takes over"), || said(scene));
@@ -66,18 +64,49 @@ fn hang(scene: &mut Scene<'_>) {
     until(secs(30), || !is_thread(scene.crew[one].as_ref().expect("it runs"), worker), || said(scene));
 }
 
+/// All threads in which that client lives are stopped: as they were seen to be by a lock, when a broker went away that it
+/// had asked about an offset. It is the youngest client, for it is made anew when the topic has more partitions.
+fn deafen(scene: &mut Scene<'_>) {
+    let one = fastrand::usize(0..scene.crew.len());
+    let count = |line: &str, scene: &Scene<'_>| {
+        scene.crew[one].as_ref().expect("it runs").output().matches(line).count()
+    };
+    let (more, silent) = ("the consent topic has new partitions", "has fallen silent");
+    let (grown, deaf) = (count(more, scene), count(silent, scene));
+    scene.shop.topics.grow(&scene.shop.consent, usize::try_from(CONSENTS).expect("few") + grown + 1);
+    until(secs(60), || count(more, scene) > grown, || "it does not see new partitions".to_owned());
+    scene.pass(secs(2));
+    scene.begin();
+    let proxy = scene.crew[one].as_ref().expect("it runs");
+    let main = threads(proxy, "rdk:main").pop().expect("a client");
+    let client: Vec<Pid> = threads(proxy, "rdk:").into_iter().filter(|thread| *thread >= main).collect();
+    client.iter().for_each(|thread| stop(*thread));
+    until(secs(60), || count(silent, scene) > deaf, || "it does not see that nothing comes".to_owned());
+    scene.over();
+    scene.recover();
+    client.into_iter().for_each(|thread| ptrace::detach(thread, None).expect("it is traced"));
+}
+
+fn stop(thread: Pid) {
+    ptrace::seize(thread, ptrace::Options::empty()).expect("the tests may trace their own processes");
+    ptrace::interrupt(thread).expect("it is traced");
+    let stopped = waitpid(thread, Some(WaitPidFlag::__WALL)).expect("it is traced");
+    assert!(matches!(stopped, WaitStatus::PtraceEvent(..)), "it does not stop: {stopped:?}");
+}
+
 fn is_thread(proxy: &Proxy, thread: Pid) -> bool {
     std::path::Path::new(&format!("/proc/{}/task/{thread}", proxy.id())).exists()
 }
 
-/// The thread of this name.
-fn thread(proxy: &Proxy, name: &str) -> Pid {
+/// The threads whose names begin like this, the youngest last.
+fn threads(proxy: &Proxy, like: &str) -> Vec<Pid> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", proxy.id())).expect("it runs");
     let paths = threads.map(|thread| thread.expect("a thread").path());
     let is_named = |path: &std::path::PathBuf| {
-        std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.starts_with(like))
     };
-    let path = paths.into_iter().find(is_named).expect("a worker");
-    let number = path.file_name().and_then(|number| number.to_str()?.parse().ok());
-    Pid::from_raw(number.expect("the number of a thread"))
+    let number = |path: std::path::PathBuf| path.file_name().and_then(|number| number.to_str()?.parse().ok());
+    let mut threads: Vec<Pid> = paths.filter(is_named).filter_map(number).map(Pid::from_raw).collect();
+    threads.sort_unstable();
+    threads
 }
