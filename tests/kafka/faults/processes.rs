@@ -16,7 +16,7 @@ pub fn all() -> Vec<Fault> {
         Fault::new("instance killed, stays away", Role::SinkLeader, (0, 3), lose),
         Fault::new("instance frozen until its session is over", Role::SinkLeader, (1, 3), freeze),
         Fault::new("a call to the brokers never returns", Role::SinkLeader, (0, 1), hang),
-        Fault::new("the client that reads the consents locks itself up", Role::ConsentLeader, (1, 2), deafen),
+        Fault::new("the client that reads the consents locks itself up", Role::ConsentLeader, (0, 2), deafen),
     ]
 }
 
@@ -54,13 +54,13 @@ fn hang(scene: &mut Scene<'_>) {
     scene.link().set(Way::Silent);
     scene.pass(secs(2));
     let worker = threads(scene.crew[one].as_ref().expect("it runs"), "shop-0").pop().expect("a worker");
-    stop(worker);
+    let stopped = Stopped::new(vec![worker]);
     scene.link().set(Way::Open);
     let said = |scene: &Scene<'_>| scene.crew[one].as_ref().expect("it runs").output();
     until(secs(60), || said(scene).contains("another worker takes over"), || said(scene));
     scene.over();
     scene.recover();
-    ptrace::detach(worker, None).expect("it is traced");
+    drop(stopped);
     until(secs(30), || !is_thread(scene.crew[one].as_ref().expect("it runs"), worker), || said(scene));
 }
 
@@ -80,18 +80,53 @@ fn deafen(scene: &mut Scene<'_>) {
     let proxy = scene.crew[one].as_ref().expect("it runs");
     let main = threads(proxy, "rdk:main").pop().expect("a client");
     let client: Vec<Pid> = threads(proxy, "rdk:").into_iter().filter(|thread| *thread >= main).collect();
-    client.iter().for_each(|thread| stop(*thread));
+    let stopped = Stopped::new(client);
     until(secs(60), || count(silent, scene) > deaf, || "it does not see that nothing comes".to_owned());
     scene.over();
     scene.recover();
-    client.into_iter().for_each(|thread| ptrace::detach(thread, None).expect("it is traced"));
+    drop(stopped);
 }
 
-fn stop(thread: Pid) {
+/// Threads that are stopped until this is dropped: a process does not end before each of its threads that is traced is
+/// let go of.
+struct Stopped(Vec<Pid>);
+
+impl Stopped {
+    fn new(threads: Vec<Pid>) -> Self {
+        threads.iter().for_each(|thread| {
+            until(secs(20), || stop(*thread), || format!("{thread} does not wait for anything"));
+        });
+        Self(threads)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for thread in &self.0 {
+            // One that is gone needs nothing.
+            ptrace::detach(*thread, None).unwrap_or_default();
+        }
+    }
+}
+
+/// Stops a thread, unless it does anything but wait: then it might hold a lock that others need.
+fn stop(thread: Pid) -> bool {
     ptrace::seize(thread, ptrace::Options::empty()).expect("the tests may trace their own processes");
     ptrace::interrupt(thread).expect("it is traced");
     let stopped = waitpid(thread, Some(WaitPidFlag::__WALL)).expect("it is traced");
     assert!(matches!(stopped, WaitStatus::PtraceEvent(..)), "it does not stop: {stopped:?}");
+    // The call that it is in, and the arguments: a poll, a sleep, or a futex as a condition uses it.
+    let call = std::fs::read_to_string(format!("/proc/{thread}/syscall")).expect("it is there");
+    let words: Vec<&str> = call.split(' ').collect();
+    let waits = match words[0] {
+        "7" | "35" | "230" => true,
+        "202" => words[2] == "0x189",
+        _ => false,
+    };
+    if !waits {
+        ptrace::detach(thread, None).expect("it is traced");
+    }
+    waits
 }
 
 fn is_thread(proxy: &Proxy, thread: Pid) -> bool {
